@@ -1,0 +1,40 @@
+# `make up` and `make test` are all a newcomer needs; `make help` lists the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup up test check format lock bench
+.DEFAULT_GOAL := help
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/installed: requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Arkwright needs Python 3.11 or later; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: .venv/installed  ## Make the environment in .venv
+
+up: setup  ## Bring the whole platform up (Ctrl-C stops it)
+	@$(BIN)/arkwright up $(ARGS)
+
+test: setup  ## Run the whole test suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup  ## Format, lint, types, contracts, tidiness
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/unit/test_tidy.py
+
+format: setup  ## Format and mend what can be mended by machine
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lock:  ## Resolve requirements/dev.lock anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url -q -o requirements/dev.lock pyproject.toml requirements/dev.in
+
+bench: setup  ## Measure the platform against its engine and a fast upstream
+	@$(BIN)/python -m benchmarks

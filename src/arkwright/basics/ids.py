@@ -1,0 +1,45 @@
+"""Identifiers: time-ordered, unguessable, with the noun in front (`org_…`, `key_…`, `req_…`)."""
+
+import hashlib
+import os
+import time
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u.
+
+
+def new_id(prefix: str) -> str:
+    """`org_06f3…`: 48 bits of milliseconds, then 80 random bits, in base 32."""
+    value = int.from_bytes((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10), "big")
+    digits = []
+    for _ in range(26):
+        value, digit = divmod(value, 32)
+        digits.append(_ALPHABET[digit])
+    return f"{prefix}_{''.join(reversed(digits))}"
+
+
+def new_event_id() -> bytes:
+    """16 bytes, time-ordered (the layout of UUID version 7): the identity of one billable request."""
+    milliseconds = (time.time_ns() // 1_000_000).to_bytes(6, "big")
+    tail = bytearray(os.urandom(10))
+    tail[0] = 0x70 | (tail[0] & 0x0F)
+    tail[2] = 0x80 | (tail[2] & 0x3F)
+    return milliseconds + bytes(tail)
+
+
+def request_id(event_id: bytes) -> str:
+    """How an event id is shown to people and in `x-request-id`."""
+    return f"req_{event_id.hex()}"
+
+
+def new_api_key() -> str:
+    """256 random bits; shown once, stored as its SHA-256."""
+    return f"ak-{os.urandom(32).hex()}"
+
+
+def new_admin_key() -> str:
+    return f"adm-{os.urandom(32).hex()}"
+
+
+def secret_sha256(secret: str) -> bytes:
+    """High-entropy secrets need no slow hash: the digest is what is stored and looked up."""
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,64 @@
+"""Money as whole numbers of pico (10^-12) of a currency unit.
+
+No float ever touches an amount: decimal strings come in, integers are kept, decimal strings go out.
+"""
+
+import re
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+
+from arkwright.basics.errors import InvalidInput
+
+PICO_PER_UNIT = 10**12
+TOKENS_PER_PRICE = 10**6
+PICO_MAX = 10**38 - 1  # NUMERIC(38,0)
+
+_DECIMAL = re.compile(r"-?\d{1,26}(\.\d{1,12})?")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+
+
+def pico_from_decimal(text: str) -> int:
+    """`"0.25"` → 250_000_000_000. Refuses floats, exponents and more than 12 decimals."""
+    if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
+        raise InvalidInput(f'{text!r} is not an amount of money: write a decimal string such as "0.25"')
+    whole, _, fraction = text.lstrip("-").partition(".")
+    pico = int(whole) * PICO_PER_UNIT + int(fraction.ljust(12, "0") or 0)
+    return -pico if text.startswith("-") else pico
+
+
+def pico_per_token_from_price(text: str) -> int:
+    """A price for a million tokens as pico for one: `"0.25"` → 250_000. Exact, or refused."""
+    pico_per_million = pico_from_decimal(text)
+    if pico_per_million < 0:
+        raise InvalidInput(f"{text!r} is below zero; a price is zero or more")
+    pico, rest = divmod(pico_per_million, TOKENS_PER_PRICE)
+    if rest:
+        raise InvalidInput(f"{text!r} has more than 6 decimals; a price for a million tokens has 6 at most")
+    return pico
+
+
+def price_per_million(pico_per_token: int) -> str:
+    """The inverse of `pico_per_token_from_price`: 250_000 → `"0.25"`."""
+    return decimal_from_pico(pico_per_token * TOKENS_PER_PRICE)
+
+
+def decimal_from_pico(amount_pico: int) -> str:
+    """250_000_000_000 → `"0.25"`: exact, at least two decimals, no trailing zeros beyond them."""
+    sign = "-" if amount_pico < 0 else ""
+    whole, fraction = divmod(abs(amount_pico), PICO_PER_UNIT)
+    decimals = f"{fraction:012d}".rstrip("0").ljust(2, "0")
+    return f"{sign}{whole}.{decimals}"
+
+
+def rounded(amount_pico: int, minor_digits: int = 2) -> Decimal:
+    """The one rounding of the product: half-even to the currency's minor unit, at the invoice line."""
+    with localcontext() as context:
+        context.prec = 60
+        exact = Decimal(amount_pico) / PICO_PER_UNIT
+        return exact.quantize(Decimal(1).scaleb(-minor_digits), rounding=ROUND_HALF_EVEN)
+
+
+def currency_code(text: str) -> str:
+    """An ISO 4217 code as it stands, or an error."""
+    if not isinstance(text, str) or not _CURRENCY.fullmatch(text):
+        raise InvalidInput(f"{text!r} is not a currency code: write three capital letters such as USD or CNY")
+    return text

@@ -1,0 +1,158 @@
+"""Every setting there is, in one frozen struct: its meaning, its default, and where its value came from.
+
+Read from `arkwright.toml` in the data directory (or `ARKWRIGHT_CONFIG`), then from `ARKWRIGHT_*`, then from the command
+line; later wins. An unknown name is an error that names the nearest known one.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from arkwright.basics.errors import InvalidInput
+from arkwright.basics.paths import DataDir, default_data_dir, default_model_store
+
+ENVIRONMENT_PREFIX = "ARKWRIGHT_"
+_NOT_SETTINGS = {"ARKWRIGHT_CONFIG", "ARKWRIGHT_URL", "ARKWRIGHT_ADMIN_KEY", "ARKWRIGHT_CHROMIUM"}
+_SECRET = {"database_url"}
+
+
+def _meaning(text: str, **bounds: Any) -> msgspec.Meta:
+    return msgspec.Meta(description=text, **bounds)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """See the head of this file; `arkwright config` prints this table."""
+
+    data_dir: Annotated[str, _meaning("Directory of this platform: database, journal, secrets, logs.")] = ""
+    model_store: Annotated[str, _meaning("Directory of downloaded weights; shared by platforms.")] = ""
+    database_url: Annotated[str, _meaning("PostgreSQL 15 or later; empty: the embedded one.")] = ""
+    host: Annotated[str, _meaning("Address the gateway listens on; 0.0.0.0 for every network.")] = "127.0.0.1"
+    port: Annotated[int, _meaning("Port of the APIs and the console; 0 picks a free one.", ge=0, le=65535)] = 8080
+    workers: Annotated[int, _meaning("Gateway workers; 0: one for each core.", ge=0, le=64)] = 0
+    currency: Annotated[str, _meaning("Currency of an organization that names none.", pattern="^[A-Z]{3}$")] = "USD"
+    default_models: Annotated[
+        tuple[str, ...], _meaning("Models served at the first start: names in the model list, or sources.")
+    ] = ("smollm2-135m-instruct", "all-minilm-l6-v2")
+    engine_threads: Annotated[int, _meaning("Threads of an embedded engine; 0: one for each core.", ge=0, le=512)] = 0
+    engine_cache_mib: Annotated[int, _meaning("Memory for an embedded engine's prompt cache.", ge=0)] = 256
+    body_bytes_max: Annotated[int, _meaning("Longest request body.", ge=1024)] = 32 * 1024 * 1024
+    header_bytes_max: Annotated[int, _meaning("Longest request head.", ge=1024)] = 32 * 1024
+    header_timeout_s: Annotated[float, _meaning("Time for a client to send a request's head.", gt=0)] = 15.0
+    body_timeout_s: Annotated[float, _meaning("Time for a client to send the next part of a body.", gt=0)] = 30.0
+    idle_timeout_s: Annotated[float, _meaning("Time a kept-alive connection may rest.", gt=0)] = 75.0
+    write_timeout_s: Annotated[float, _meaning("Time a client may refuse to read an answer.", gt=0)] = 60.0
+    connect_timeout_s: Annotated[float, _meaning("Time to reach an upstream.", gt=0)] = 5.0
+    first_byte_timeout_s: Annotated[float, _meaning("Time for an upstream's first byte.", gt=0)] = 600.0
+    stream_idle_timeout_s: Annotated[float, _meaning("Longest silence inside an upstream's answer.", gt=0)] = 120.0
+    drain_timeout_s: Annotated[
+        float, _meaning("How long a hung-up request is read to its usage, and a stop waits.", gt=0)
+    ] = 60.0
+    segment_bytes: Annotated[int, _meaning("Size at which a journal segment is sealed.", ge=4096)] = 64 * 1024 * 1024
+    log_level: Annotated[str, _meaning("debug, info, warning or error.", pattern="^(debug|info|warning|error)$")] = (
+        "info"
+    )
+
+    @property
+    def paths(self) -> DataDir:
+        return DataDir(Path(self.data_dir))
+
+    @property
+    def model_store_path(self) -> Path:
+        return Path(self.model_store).expanduser()
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """One row of `arkwright config`."""
+
+    name: str
+    value: Any
+    source: str  # "default", "ARKWRIGHT_PORT", "/…/arkwright.toml", "command line"
+    meaning: str
+
+
+def load(command_line: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Raises InvalidInput that names the setting, the value and the source."""
+    return explain(command_line, environment)[0]
+
+
+def explain(
+    command_line: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
+) -> tuple[Settings, list[Origin]]:
+    """The settings, and for each its value, source and meaning."""
+    environment = os.environ if environment is None else environment
+    given = {name: value for name, value in (command_line or {}).items() if value is not None}
+    layers: list[tuple[str, dict[str, Any]]] = [("command line", given), *_environment_layers(environment)]
+    root = next((values["data_dir"] for _, values in layers if values.get("data_dir")), None)
+    data_dir = str(DataDir(Path(root) if root else default_data_dir()).root)
+    config = Path(environment.get("ARKWRIGHT_CONFIG") or DataDir(Path(data_dir)).config)
+    if config.exists():
+        layers.append((str(config), _read_toml(config)))
+    elif "ARKWRIGHT_CONFIG" in environment:
+        raise InvalidInput(f"ARKWRIGHT_CONFIG names {config}, which does not exist")
+    layers.append(("default", {"data_dir": data_dir, "model_store": str(default_model_store())}))
+    return _merge(layers)
+
+
+def _merge(layers: list[tuple[str, dict[str, Any]]]) -> tuple[Settings, list[Origin]]:
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for source, layer in layers:
+        for name, value in layer.items():
+            known(name, source)
+            if name not in values:
+                values[name], sources[name] = _converted(name, value, source), source
+    values["data_dir"] = str(DataDir(Path(values["data_dir"])).root)
+    settings = Settings(**values)
+    origins = []
+    for field in msgspec.structs.fields(Settings):
+        shown = getattr(settings, field.name)
+        if field.name in _SECRET and shown:
+            shown = "(set; not shown)"
+        origins.append(Origin(field.name, shown, sources.get(field.name, "default"), _description(field)))
+    return settings, origins
+
+
+def known(name: str, source: str) -> None:
+    """Refuse a name that is no setting."""
+    names = [field.name for field in msgspec.structs.fields(Settings)]
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+        raise InvalidInput(f"unknown setting {name!r} from {source}; the nearest known one is {near[0]!r}")
+
+
+def _environment_layers(environment: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
+    layers = []
+    for variable, text in environment.items():
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in _NOT_SETTINGS:
+            layers.append((variable, {variable.removeprefix(ENVIRONMENT_PREFIX).lower(): text}))
+    return layers
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"cannot read settings from {path}: {error}") from error
+
+
+def _converted(name: str, value: Any, source: str) -> Any:
+    field = next(field for field in msgspec.structs.fields(Settings) if field.name == name)
+    if isinstance(value, str) and name == "default_models":
+        value = [part.strip() for part in value.split(",") if part.strip() and part.strip() != "none"]
+    try:
+        return msgspec.convert(value, field.type, strict=not isinstance(value, str))
+    except msgspec.ValidationError as error:
+        shown = "" if name in _SECRET else f" = {value!r}"
+        raise InvalidInput(f"setting {name}{shown} from {source}: {error}") from error
+
+
+def _description(field: msgspec.structs.FieldInfo) -> str:
+    for annotation in getattr(field.type, "__metadata__", ()):
+        if isinstance(annotation, msgspec.Meta) and annotation.description:
+            return annotation.description
+    return ""

@@ -1,0 +1,1 @@
+"""The commands people type; a client of the admin API. Knows nothing about SQL."""

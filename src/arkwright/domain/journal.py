@@ -1,0 +1,89 @@
+"""What a gateway worker writes down: the payloads of journal records.
+
+Law: a `Settled` is the only thing that makes a charge; it repeats everything a bill, an audit or a league table needs,
+so that the ledger can be derived from the journal alone. Fields are only ever added at the end.
+"""
+
+import msgspec
+
+from arkwright.domain.metering import Finish, Usage, UsageSource
+from arkwright.domain.pricing import ChargeLine
+from arkwright.domain.tenancy import OrganizationClass
+
+
+class Opened(msgspec.Struct, frozen=True, tag="opened"):
+    """First record of every segment: whose journal this is."""
+
+    incarnation: str
+    host: str
+    slot: int
+    segment: int
+    at_us: int
+    schema: int = 1
+
+
+class Intent(msgspec.Struct, frozen=True, tag="intent"):
+    """Admitted and about to be sent upstream; evidence of what was in flight, should the worker die."""
+
+    event_id: bytes
+    at_us: int
+    organization_id: str
+    key_id: str
+    model: str
+    hold_pico: int
+    currency: str
+
+
+class Settled(msgspec.Struct, frozen=True, tag="settled"):
+    """Answered, counted and priced. `amount_pico` = Σ lines; `uncollected_pico` is the part no balance covered."""
+
+    event_id: bytes
+    started_us: int
+    ended_us: int
+    organization_id: str
+    organization_class: OrganizationClass
+    industry: str
+    prepaid: bool
+    project_id: str
+    key_id: str
+    endpoint: str
+    model: str
+    target: str
+    upstream_model: str
+    upstream_request_id: str
+    streamed: bool
+    status: int
+    finish: Finish
+    ttft_us: int | None
+    usage: Usage
+    usage_source: UsageSource
+    currency: str
+    price_version: str
+    lines: tuple[ChargeLine, ...]
+    amount_pico: int
+    uncollected_pico: int = 0
+
+
+class Voided(msgspec.Struct, frozen=True, tag="voided"):
+    """Admitted, but nothing to bill: the hold is released and the request costs nothing."""
+
+    event_id: bytes
+    at_us: int
+    organization_id: str
+    status: int
+    reason: str
+
+
+Record = Opened | Intent | Settled | Voided
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    return _encoder.encode(record)
+
+
+def decode(payload: bytes) -> Record:
+    """Raises msgspec.ValidationError or msgspec.DecodeError on anything that is not a record."""
+    return _decoder.decode(payload)

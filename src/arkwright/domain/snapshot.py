@@ -1,0 +1,34 @@
+"""Everything a gateway worker needs to serve without a database, as one immutable value."""
+
+import msgspec
+
+from arkwright.domain.catalog import Model
+from arkwright.domain.pricing import PriceVersion
+from arkwright.domain.tenancy import Key, Organization
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """`version` rises with every change; keys are found by the SHA-256 of their secret.
+
+    Secrets of upstreams stay sealed in here; a worker opens them with the master key it was given.
+    """
+
+    version: int
+    built_at_us: int
+    organizations: dict[str, Organization]
+    keys: dict[bytes, Key]
+    models: dict[str, Model]
+    prices: tuple[PriceVersion, ...]  # Every version valid now or later, so that a scheduled price starts on time.
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Snapshot)
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    return _encoder.encode(snapshot)
+
+
+def decode(raw: bytes) -> Snapshot:
+    """Raises msgspec.ValidationError or msgspec.DecodeError on anything that is not a snapshot."""
+    return _decoder.decode(raw)

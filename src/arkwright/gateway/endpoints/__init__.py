@@ -1,0 +1,1 @@
+"""One file per data-plane endpoint; each is one line in `gateway/router.py`."""
