@@ -7,8 +7,8 @@
     ├── Forbidden 403             ├── InternalError 500
     ├── NotFound 404              ├── UpstreamFailed 502
     ├── MethodNotAllowed 405      ├── Unavailable 503
-    ├── RequestTimeout 408        └── UpstreamTimeout 504
-    └── Conflict 409
+    ├── RequestTimeout 408        ├── UpstreamTimeout 504
+    └── Conflict 409              └── HeadTooLarge 431
 
 A message is written for the caller: what happened, why, what to do. It never holds a secret.
 """
@@ -107,3 +107,8 @@ class Unavailable(ArkwrightError):
 class UpstreamTimeout(ArkwrightError):
     status = 504
     code = "upstream_timeout"
+
+
+class HeadTooLarge(ArkwrightError):
+    status = 431
+    code = "request_head_too_large"

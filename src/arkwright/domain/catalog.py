@@ -18,6 +18,7 @@ class Traits(msgspec.Struct, frozen=True, omit_defaults=True):
     progress: Literal["none", "timings"] = "none"  # "timings": each streamed chunk can carry the engine's own count.
     on_disconnect: Literal["drain", "stop"] = "drain"  # "stop" needs `progress`, or the bill would be a guess.
     legacy_logprobs: bool = True  # False: `/v1/completions` answers logprobs in the chat shape.
+    refuses: tuple[str, ...] = ()  # Request fields it would silently ignore; the gateway refuses them in words.
     tokenizes: bool = False  # True: `POST /tokenize` counts with the model's own tokenizer.
 
 

@@ -1,0 +1,163 @@
+"""Usage becomes a charge, and the charge becomes a durable record before the client has its last byte.
+
+Law: each admitted request ends in exactly one `Settled` or one `Voided`; its hold is returned in the same step. Nothing
+here rounds, guesses or forgives: what could not be collected is written down as such.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from arkwright.basics.clock import now_us
+from arkwright.basics.errors import Unavailable
+from arkwright.domain import journal as records
+from arkwright.domain.catalog import Target
+from arkwright.domain.metering import Finish, Usage, UsageSource
+from arkwright.domain.pricing import rate, total
+from arkwright.gateway.admission import Admitted
+from arkwright.gateway.exchange import Exchange
+from arkwright.host.leases import Slot
+from arkwright.store.journal import JournalWriter
+from arkwright.wire.openai_usage import Counts
+
+
+class Served(NamedTuple):
+    """How a request was answered, apart from what it used."""
+
+    endpoint: str
+    target: Target
+    streamed: bool
+    status: int
+    finish: Finish
+    ttft_us: int | None
+    upstream_request_id: str
+
+
+class Metered(NamedTuple):
+    """What it used, and who says so."""
+
+    usage: Usage
+    source: UsageSource
+
+
+def exact(counts: Counts, source: UsageSource) -> Metered:
+    usage = Usage(
+        input_tokens=counts.input_tokens,
+        cached_input_tokens=counts.cached_input_tokens,
+        cache_write_tokens=counts.cache_write_tokens,
+        output_tokens=counts.output_tokens,
+        reasoning_tokens=counts.reasoning_tokens,
+    )
+    return Metered(usage, source)
+
+
+def estimated(input_bytes: int, output_tokens: int) -> Metered:
+    """Where an upstream tells no usage: four bytes a token is the trade's rule of thumb, and flagged as a guess."""
+    return Metered(Usage(input_tokens=-(-input_bytes // 4), output_tokens=output_tokens), "estimated")
+
+
+class Charging:
+    """The one door from a worker's requests to its journal and its lease words."""
+
+    def __init__(self, journal: JournalWriter | None, slot: Slot) -> None:
+        self._journal = journal
+        self._slot = slot
+
+    @property
+    def works(self) -> bool:
+        """False when nothing can be written down, so that nothing may be served."""
+        return self._journal is not None and self._journal.failed is None
+
+    def intend(self, admitted: Admitted, exchange: Exchange) -> None:
+        """Write down what is about to be sent. Raises Unavailable, and returns the hold, when it can't be written."""
+        principal = admitted.principal
+        intent = records.Intent(
+            event_id=exchange.event_id,
+            at_us=admitted.at_us,
+            organization_id=principal.organization.id,
+            key_id=principal.key.id,
+            model=admitted.model.name,
+            hold_pico=admitted.hold_pico,
+            currency=admitted.price.currency,
+        )
+        if self._journal is None or not self.works:
+            self._release(admitted)
+            raise Unavailable(
+                "Requests can't be recorded right now, so none is served. The operator has been told.",
+                code="journal_unavailable",
+                retry_after_s=5,
+            )
+        self._journal.append(records.encode(intent))
+
+    def settle(
+        self,
+        admitted: Admitted,
+        exchange: Exchange,
+        served: Served,
+        metered: Metered,
+        on_durable: Callable[[], None] | None = None,
+    ) -> int:
+        """Charge a request; `on_durable` runs once the record is on disk. Returns the amount in pico."""
+        lines = rate(admitted.price, metered.usage)
+        amount = total(lines)
+        principal = admitted.principal
+        organization = principal.organization
+        record = records.Settled(
+            event_id=exchange.event_id,
+            started_us=admitted.at_us,
+            ended_us=now_us(),
+            organization_id=organization.id,
+            organization_class=organization.class_,
+            industry=organization.industry,
+            prepaid=organization.billing == "prepaid",
+            project_id=principal.key.project_id,
+            key_id=principal.key.id,
+            endpoint=served.endpoint,
+            model=admitted.model.name,
+            target=served.target.name,
+            upstream_model=served.target.upstream_model,
+            upstream_request_id=served.upstream_request_id,
+            streamed=served.streamed,
+            status=served.status,
+            finish=served.finish,
+            ttft_us=served.ttft_us,
+            usage=metered.usage,
+            usage_source=metered.source,
+            currency=admitted.price.currency,
+            price_version=admitted.price.id,
+            lines=lines,
+            amount_pico=amount,
+            uncollected_pico=self._collect(admitted, amount),
+        )
+        assert self._journal is not None, "settled without an intent"
+        self._journal.append(records.encode(record), on_durable)
+        return amount
+
+    def void(self, admitted: Admitted, exchange: Exchange, status: int, reason: str) -> None:
+        """End a request that costs nothing."""
+        self._release(admitted)
+        assert self._journal is not None, "voided without an intent"
+        if self._journal.failed is None:
+            voided = records.Voided(
+                exchange.event_id, now_us(), admitted.principal.organization.id, status, reason[:500]
+            )
+            self._journal.append(records.encode(voided))
+
+    def _collect(self, admitted: Admitted, amount_pico: int) -> int:
+        """Turn the hold into spending; what the balance can't cover beyond it is returned as uncollected.
+
+        Usage goes beyond the worst case only when an upstream breaks its word, and a balance never goes below zero.
+        """
+        organization = admitted.principal.organization
+        if organization.billing != "prepaid":
+            return 0
+        row, hold = organization.lease_row, admitted.hold_pico
+        missing = amount_pico - hold
+        if missing > 0 and self._slot.reserve(row, missing):
+            hold, missing = amount_pico, 0
+        uncollected = max(0, missing)
+        self._slot.settle(row, hold, amount_pico - uncollected)
+        return uncollected
+
+    def _release(self, admitted: Admitted) -> None:
+        if admitted.hold_pico:
+            self._slot.release(admitted.principal.organization.lease_row, admitted.hold_pico)

@@ -1,0 +1,309 @@
+"""HTTP/1.1 server side of the data plane: one client connection.
+
+Parses, bounds and orders requests (answers leave in the order the requests came); knows time-outs and back-pressure.
+Refuses every ambiguity about where a message ends; never looks into a body.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol, cast
+
+import httptools
+
+from arkwright.basics.errors import ArkwrightError, HeadTooLarge, InvalidInput, RequestTimeout, TooLarge
+from arkwright.gateway.exchange import Exchange
+from arkwright.wire import http
+from arkwright.wire.http import Headers
+
+PIPELINE_MAX = 16
+HEADERS_MAX = 128
+WRITE_HIGH_WATER = 256 * 1024
+LINGER_SECONDS = 2.0
+
+
+class Limits(Protocol):
+    """The settings this file reads."""
+
+    @property
+    def body_bytes_max(self) -> int: ...
+
+    @property
+    def header_bytes_max(self) -> int: ...
+
+    @property
+    def header_timeout_s(self) -> float: ...
+
+    @property
+    def body_timeout_s(self) -> float: ...
+
+    @property
+    def idle_timeout_s(self) -> float: ...
+
+    @property
+    def write_timeout_s(self) -> float: ...
+
+
+Handler = Callable[[Exchange], None]
+Told = Callable[[Exchange], None]
+
+
+class Connection(asyncio.Protocol):
+    """`handle` is called with one exchange at a time, the next only after the one before it ended."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        handle: Handler,
+        ended: Told,
+        limits: Limits,
+        connections: set["Connection"],
+    ) -> None:
+        self._loop = loop
+        self._handle = handle
+        self._ended = ended
+        self._limits = limits
+        self._connections = connections
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._waiting: deque[Exchange | ArkwrightError] = deque()  # Parsed, not yet handled; an error ends the line.
+        self._current: Exchange | None = None
+        self._read_paused = False
+        self._closing = False  # No further request will be taken.
+        self._draining = False
+        self._full = False
+        self.deadline: float | None = None
+        # Of the request being parsed:
+        self._url = b""
+        self._headers: Headers = []
+        self._chunks: list[bytes] = []
+        self._body_bytes = 0
+        self._head_bytes = 0
+        self._in_head = True
+        self._exchange: Exchange | None = None
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        self._connections.add(self)
+        self._await(self._limits.idle_timeout_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        self._closing = True
+        self._waiting.clear()
+        current, self._current = self._current, None
+        if current is not None:
+            current.disconnected()
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+            if self._in_head and self._head_bytes > self._limits.header_bytes_max:
+                raise HeadTooLarge(f"The request's head is longer than {self._limits.header_bytes_max} bytes.")
+        except httptools.HttpParserUpgrade:
+            self._refuse(InvalidInput("This server does not switch protocols.", code="upgrade_not_supported"))
+        except httptools.HttpParserError as error:
+            refusal = error.__context__ if isinstance(error.__context__, ArkwrightError) else None
+            self._refuse(refusal or InvalidInput("The request is not valid HTTP/1.1.", code="invalid_http"))
+        except ArkwrightError as error:
+            self._refuse(error)
+        if self._current is None:
+            self._next()
+
+    def pause_writing(self) -> None:
+        self._full = True
+        self._await(self._limits.write_timeout_s)
+        if self._current is not None and self._current.on_full is not None:
+            self._current.on_full()
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._await(None if self._current is not None else self._limits.idle_timeout_s)
+        if self._current is not None and self._current.on_drained is not None:
+            self._current.on_drained()
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        self._url = b""
+        self._headers = []
+        self._chunks = []
+        self._body_bytes = 0
+        self._in_head = True
+        self._exchange = None
+        if self._current is None:
+            self._await(self._limits.header_timeout_s)
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self._headers) >= HEADERS_MAX:
+            raise HeadTooLarge(f"The request has more than {HEADERS_MAX} headers.")
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._head_bytes = 0
+        self._check_framing()
+        path, _, query = self._url.partition(b"?")
+        if not path.startswith(b"/"):
+            raise InvalidInput("The request target must be a path.", code="invalid_http")
+        method = self._parser.get_method().decode("ascii", "replace")
+        exchange = Exchange(self, method, path.decode("latin-1"), query, self._headers)
+        exchange.keep_alive = self._parser.should_keep_alive()
+        self._exchange = exchange
+        if self._current is None:
+            self._await(self._limits.body_timeout_s)
+        if (exchange.header(b"expect") or b"").lower() == b"100-continue" and self._current is None:
+            self.write(http.CONTINUE)
+
+    def on_body(self, data: bytes) -> None:
+        self._body_bytes += len(data)
+        if self._body_bytes > self._limits.body_bytes_max:
+            raise self._too_large()
+        self._chunks.append(data)
+        if self._current is None:
+            self._await(self._limits.body_timeout_s)
+
+    def on_message_complete(self) -> None:
+        exchange = self._exchange
+        if exchange is None or self._closing:
+            return
+        exchange.body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks = []
+        self._in_head = True
+        self._waiting.append(exchange)
+        if len(self._waiting) >= PIPELINE_MAX and not self._read_paused and self._transport is not None:
+            self._read_paused = True
+            self._transport.pause_reading()
+
+    # For exchanges
+
+    @property
+    def can_chunk(self) -> bool:
+        return self._parser.get_http_version() != "1.0"
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def exchange_ended(self, exchange: Exchange) -> None:
+        self._current = None
+        self._ended(exchange)
+        if self._closing and not self._waiting:
+            self._linger()
+            return
+        if not exchange.keep_alive or self._draining:
+            self._close()
+            return
+        self._await(self._limits.write_timeout_s if self._full else self._limits.idle_timeout_s)
+        if self._waiting:
+            self._loop.call_soon(self._next)
+        elif self._read_paused:
+            self._resume_reading()
+
+    def abort(self) -> None:
+        self._closing = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    # For the worker
+
+    @property
+    def busy(self) -> bool:
+        return self._current is not None or bool(self._waiting)
+
+    def drain(self) -> None:
+        """Take no further request; close as soon as the one in hand is answered."""
+        self._draining = True
+        if self._current is not None:
+            self._current.keep_alive = self._current.begun and self._current.keep_alive
+        elif not self._waiting:
+            self._close()
+
+    def expire(self) -> None:
+        """The deadline is over: who never finished a request is told so, who never read an answer is cut off."""
+        self.deadline = None
+        if self._current is None and not self._closing and not self._in_head_at_rest:
+            self._refuse(RequestTimeout("The request did not arrive in time."))
+            self._next()
+        elif self._full or self._closing:
+            self.abort()
+        elif self._current is None:
+            self._close()
+
+    # Inside
+
+    @property
+    def _in_head_at_rest(self) -> bool:
+        """No byte of a next request has arrived."""
+        return self._in_head and self._head_bytes == 0
+
+    def _await(self, seconds: float | None) -> None:
+        self.deadline = None if seconds is None else self._loop.time() + seconds
+
+    def _next(self) -> None:
+        if self._current is not None or not self._waiting:
+            return
+        waiting = self._waiting.popleft()
+        if self._read_paused:
+            self._resume_reading()
+        if isinstance(waiting, ArkwrightError):
+            exchange = Exchange(self, "", "", b"", [])
+            exchange.keep_alive = False
+            self._current = exchange
+            exchange.fail(waiting)
+            return
+        self._await(None)
+        self._current = waiting
+        waiting.started_at = self._loop.time()
+        if self._draining:
+            waiting.keep_alive = False
+        self._handle(waiting)
+
+    def _resume_reading(self) -> None:
+        self._read_paused = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _refuse(self, error: ArkwrightError) -> None:
+        """Answer with an error after everything before it, then close: what follows can't be trusted."""
+        if not self._closing:
+            self._closing = True
+            self._waiting.append(error)
+
+    def _linger(self) -> None:
+        """Close our side and read on for a moment: closing over unread bytes would reset the answer away."""
+        if self._transport is not None and not self._transport.is_closing():
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            self._await(LINGER_SECONDS)
+
+    def _close(self) -> None:
+        self._closing = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def _check_framing(self) -> None:
+        lengths = [value for name, value in self._headers if name == b"content-length"]
+        codings = [value for name, value in self._headers if name == b"transfer-encoding"]
+        hosts = sum(name == b"host" for name, _ in self._headers)
+        if lengths and codings:
+            raise InvalidInput("A request has either a length or a transfer coding, not both.", code="invalid_http")
+        if len(codings) > 1 or (codings and codings[0].strip().lower() != b"chunked"):
+            raise InvalidInput("The only transfer coding taken is chunked.", code="invalid_http")
+        if hosts > 1 or (hosts == 0 and self._parser.get_http_version() == "1.1"):
+            raise InvalidInput("A request has exactly one Host header.", code="invalid_http")
+        if lengths and int(lengths[0]) > self._limits.body_bytes_max:
+            raise self._too_large()
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The request body is longer than {self._limits.body_bytes_max} bytes, the most taken here.")

@@ -1,0 +1,72 @@
+"""POST /v1/chat/completions."""
+
+from arkwright.basics.errors import InvalidInput
+from arkwright.domain.catalog import Target
+from arkwright.gateway import tools
+from arkwright.gateway.admission import authenticate, find_model
+from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.plan import Plan, bodies, fields_for
+from arkwright.gateway.worker import Worker
+from arkwright.wire import openai_answer
+from arkwright.wire.openai_request import CHAT, Function, Request, encode, shapes
+
+_SHAPES = shapes(CHAT)
+
+
+def create(worker: Worker, exchange: Exchange) -> None:
+    principal = authenticate(worker.state, exchange)
+    request = Request(exchange.body, _SHAPES)
+    model = find_model(worker.state, principal, request.take("model"), "chat")
+    functions = tools.forced(request)
+    _check(request)
+    limit = request.take("max_completion_tokens") or request.take("max_tokens")
+    choices = request.take("n") or 1
+    worker.forward(
+        exchange,
+        principal,
+        model,
+        output_tokens_max=limit,
+        choices=choices,
+        planner=lambda target: _plan(exchange, request, functions, target, model.name),
+    )
+
+
+def _check(request: Request) -> None:
+    if request.take("top_logprobs") is not None and not request.take("logprobs"):
+        raise InvalidInput("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
+    if request.take("stream_options") is not None and not request.take("stream"):
+        raise InvalidInput("'stream_options' is only allowed when 'stream' is true.", param="stream_options")
+    wanted = request.take("response_format")
+    if wanted is not None and wanted.type == "json_schema" and wanted.json_schema is None:
+        raise InvalidInput("Missing required parameter: 'response_format.json_schema'.", param="response_format")
+
+
+def _plan(exchange: Exchange, request: Request, functions: list[Function], target: Target, name: str) -> Plan:
+    streamed = bool(request.take("stream"))
+    options = request.take("stream_options")
+    include_usage = bool(options is not None and options.include_usage)
+    if "image_url" in target.traits.refuses and b'"image_url"' in exchange.body:
+        raise InvalidInput("This model does not take images.", code="unsupported_content", param="messages")
+    fields = fields_for(request, target)
+    if functions and not target.traits.enforces_tool_choice:
+        asked = tools.as_schema(fields, functions)
+
+        def present(body: bytes) -> bytes:
+            answer = tools.as_calls(body) | {"model": name}
+            return tools.as_stream(answer, include_usage=include_usage) if streamed else encode(answer)
+    else:
+        asked = fields
+
+        def present(body: bytes) -> bytes:
+            return openai_answer.presented(body, model=name, upstream_model=target.upstream_model)
+
+    return Plan(
+        endpoint="chat.completions",
+        path="/chat/completions",
+        streamed=streamed,
+        upstream_streamed=streamed and asked is fields,
+        drop_usage=not include_usage,
+        bodies=bodies(asked, request, target),
+        choices_per_prompt=request.take("n") or 1,
+        present=present,
+    )

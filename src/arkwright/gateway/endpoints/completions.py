@@ -1,0 +1,98 @@
+"""POST /v1/completions: the legacy endpoint, with its list of prompts and its own shape of log probabilities."""
+
+from collections.abc import Callable
+from typing import Any
+
+from arkwright.basics.errors import InvalidInput
+from arkwright.domain.catalog import Target
+from arkwright.gateway.admission import authenticate, find_model
+from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.plan import Plan, bodies, fields_for
+from arkwright.gateway.worker import Worker
+from arkwright.wire import openai_answer
+from arkwright.wire.openai_logprobs import legacy
+from arkwright.wire.openai_request import COMPLETION, Fields, Request, encode, raw, shapes
+from arkwright.wire.openai_stream import DONE
+
+PROMPTS_MAX = 128
+# OpenAI's own default, so that a caller who names no limit pays for no more than there.
+OUTPUT_TOKENS_DEFAULT = 16
+
+_SHAPES = shapes(COMPLETION)
+
+
+def create(worker: Worker, exchange: Exchange) -> None:
+    principal = authenticate(worker.state, exchange)
+    request = Request(exchange.body, _SHAPES)
+    model = find_model(worker.state, principal, request.take("model"), "chat")
+    prompts = _prompts(request)
+    if request.take("max_tokens") is None:
+        request.fields["max_tokens"] = raw(OUTPUT_TOKENS_DEFAULT)
+    worker.forward(
+        exchange,
+        principal,
+        model,
+        output_tokens_max=max(1, request.take("max_tokens")),
+        choices=(request.take("n") or 1) * max(1, len(prompts)),
+        planner=lambda target: _plan(request, prompts, target, model.name),
+    )
+
+
+def _prompts(request: Request) -> list[Fields]:
+    """The prompts of a list, one by one; empty when there is only one."""
+    prompt = request.take("prompt")
+    if not isinstance(prompt, list) or not prompt or isinstance(prompt[0], int):
+        if prompt == []:
+            raise InvalidInput("'prompt' must not be an empty list.", param="prompt")
+        return []
+    if len(prompt) > PROMPTS_MAX:
+        raise InvalidInput(f"'prompt' has {len(prompt)} prompts; the most taken is {PROMPTS_MAX}.", param="prompt")
+    return [{"prompt": raw(one)} for one in prompt]
+
+
+def _plan(request: Request, prompts: list[Fields], target: Target, name: str) -> Plan:
+    streamed = bool(request.take("stream"))
+    options = request.take("stream_options")
+    include_usage = bool(options is not None and options.include_usage)
+    fields = fields_for(request, target)
+    reshape = request.take("logprobs") is not None and not target.traits.legacy_logprobs
+    present: Callable[[bytes], bytes]
+    if reshape:
+        # Each chunk would have to be taken apart; the whole answer is fetched and sent as the stream instead.
+        for field in ("stream", "stream_options", "timings_per_token"):
+            fields.pop(field, None)
+        present = _reshaper(name, streamed=streamed, include_usage=include_usage)
+    else:
+
+        def present(body: bytes) -> bytes:
+            return openai_answer.presented(body, model=name, upstream_model=target.upstream_model)
+
+    return Plan(
+        endpoint="completions",
+        path="/completions",
+        streamed=streamed,
+        upstream_streamed=streamed and not reshape,
+        drop_usage=not include_usage,
+        bodies=bodies(fields, request, target, prompts),
+        choices_per_prompt=request.take("n") or 1,
+        present=present,
+    )
+
+
+def _reshaper(name: str, *, streamed: bool, include_usage: bool) -> Callable[[bytes], bytes]:
+    def present(body: bytes) -> bytes:
+        answer = openai_answer.as_object(body) | {"model": name}
+        answer.pop("timings", None)
+        for choice in answer.get("choices", ()):
+            choice["logprobs"] = legacy(choice.get("logprobs"))
+        return _as_stream(answer, include_usage=include_usage) if streamed else encode(answer)
+
+    return present
+
+
+def _as_stream(answer: dict[str, Any], *, include_usage: bool) -> bytes:
+    usage = answer.pop("usage", None)
+    chunks = [{**answer, "choices": [choice]} for choice in answer.get("choices", ())]
+    if include_usage:
+        chunks.append({**answer, "choices": [], "usage": usage})
+    return b"".join(b"data: " + encode(chunk) + b"\n\n" for chunk in chunks) + DONE

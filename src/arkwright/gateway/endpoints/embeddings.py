@@ -1,0 +1,39 @@
+"""POST /v1/embeddings."""
+
+from arkwright.basics.errors import InvalidInput
+from arkwright.domain.catalog import Target
+from arkwright.gateway.admission import authenticate, find_model
+from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.plan import Plan, fields_for
+from arkwright.gateway.worker import Worker
+from arkwright.wire import openai_answer
+from arkwright.wire.openai_request import EMBEDDING, Request, encode, shapes
+
+INPUTS_MAX = 2048
+
+_SHAPES = shapes(EMBEDDING)
+
+
+def create(worker: Worker, exchange: Exchange) -> None:
+    principal = authenticate(worker.state, exchange)
+    request = Request(exchange.body, _SHAPES)
+    model = find_model(worker.state, principal, request.take("model"), "embedding")
+    given = request.take("input")
+    if given in ("", []) or (isinstance(given, list) and any(one in ("", []) for one in given)):
+        raise InvalidInput("'input' must not be empty, and none of its texts may be.", param="input")
+    if isinstance(given, list) and not isinstance(given[0], int) and len(given) > INPUTS_MAX:
+        raise InvalidInput(f"'input' has {len(given)} texts; the most taken is {INPUTS_MAX}.", param="input")
+
+    def plan(target: Target) -> Plan:
+        return Plan(
+            endpoint="embeddings",
+            path="/embeddings",
+            streamed=False,
+            upstream_streamed=False,
+            drop_usage=True,
+            bodies=[encode(fields_for(request, target))],
+            choices_per_prompt=1,
+            present=lambda body: openai_answer.presented(body, model=model.name, upstream_model=target.upstream_model),
+        )
+
+    worker.forward(exchange, principal, model, output_tokens_max=0, choices=1, planner=plan)

@@ -1,0 +1,21 @@
+"""GET /healthz (the process lives), /readyz (it can serve) and /metrics (this worker's counters)."""
+
+import msgspec
+
+from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.worker import Worker
+
+_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+def healthz(worker: Worker, exchange: Exchange) -> None:
+    exchange.answer(200, b'{"status":"ok"}')
+
+
+def readyz(worker: Worker, exchange: Exchange) -> None:
+    missing = worker.not_ready()
+    exchange.answer(503 if missing else 200, msgspec.json.encode({"ready": not missing, "missing": missing}))
+
+
+def metrics(worker: Worker, exchange: Exchange) -> None:
+    exchange.answer(200, worker.render_metrics(), _TEXT)

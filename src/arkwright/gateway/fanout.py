@@ -1,0 +1,140 @@
+"""Several calls that look like one: `n` choices asked for one by one, because the engine counts only one of them.
+
+To its consumer a FanOut is a call with one head, one body and one end; the first failure is the failure of all.
+"""
+
+from arkwright.gateway.upstream import Call, CallFailed, Consumer, Pool
+from arkwright.wire.http import Headers, request_head_end
+from arkwright.wire.openai_answer import NotAnAnswer
+from arkwright.wire.openai_choices import ChoiceStream, merged
+from arkwright.wire.openai_stream import DONE, StreamFollower
+from arkwright.wire.openai_usage import Counts, together
+
+
+class FanOut:
+    """`start` sends one body for each choice; `progress` is the engine's count over all of them."""
+
+    def __init__(self, consumer: Consumer, *, streamed: bool, choices_per_prompt: int) -> None:
+        self._consumer = consumer
+        self._choices_per_prompt = choices_per_prompt
+        self._streamed = streamed
+        self._parts: list[_Part] = []
+        self._stream = ChoiceStream()
+        self._headed = False
+        self._ended = False
+
+    def start(self, pool: Pool, head: bytes, bodies: list[bytes], request_id: str) -> None:
+        for index, body in enumerate(bodies):
+            part = _Part(self, index)
+            self._parts.append(part)
+            end = request_head_end(body, f"{request_id}-{index}")
+            part.call = pool.send(head + end, body, part)
+
+    @property
+    def progress(self) -> Counts | None:
+        """None until any choice has told its progress."""
+        known = [part.follower.counts or part.follower.progress for part in self._parts]
+        if not any(known):
+            return None
+        return together([counts or Counts(0, 0, 0, 0, 0) for counts in known], self._choices_per_prompt)
+
+    def pause(self) -> None:
+        for part in self._parts:
+            if part.call is not None:
+                part.call.pause()
+
+    def resume(self) -> None:
+        for part in self._parts:
+            if part.call is not None:
+                part.call.resume()
+
+    def cancel(self) -> None:
+        self._ended = True
+        for part in self._parts:
+            if part.call is not None:
+                part.call.cancel()
+
+    # What the parts report
+
+    def headed(self, part: "_Part") -> None:
+        if not self._headed and not self._ended:
+            self._headed = True
+            self._consumer.on_head(part.status, part.headers)
+
+    def streamed(self, part: "_Part", block: bytes) -> None:
+        if block and not self._ended:
+            self._consumer.on_body(self._stream.renumbered(block, part.index))
+
+    def ended(self, part: "_Part") -> None:
+        if self._ended:
+            return
+        if part.status != 200:
+            self.cancel()
+            self._consumer.on_head(part.status, part.headers)
+            self._consumer.on_body(b"".join(part.chunks))
+            self._consumer.on_end()
+        elif all(other.complete for other in self._parts):
+            self._finish()
+
+    def failed(self, failure: CallFailed) -> None:
+        if not self._ended:
+            self.cancel()
+            self._consumer.on_failure(failure)
+
+    @property
+    def relays(self) -> bool:
+        return self._streamed
+
+    def _finish(self) -> None:
+        self._ended = True
+        try:
+            self._consumer.on_body(self._last())
+        except NotAnAnswer:
+            self._consumer.on_failure(CallFailed("its answer is not JSON", sent=True))
+            return
+        self._consumer.on_end()
+
+    def _last(self) -> bytes:
+        if not self._streamed:
+            return merged([b"".join(part.chunks) for part in self._parts], self._choices_per_prompt)
+        counts = [part.follower.counts for part in self._parts]
+        known = [count for count in counts if count is not None]
+        usage = self._stream.usage_event(known, self._choices_per_prompt) if len(known) == len(counts) else b""
+        return usage + DONE
+
+
+class _Part:
+    """The consumer of one choice's call."""
+
+    def __init__(self, whole: FanOut, index: int) -> None:
+        self._whole = whole
+        self.index = index
+        self.call: Call | None = None
+        self.status = 0
+        self.headers: Headers = []
+        self.chunks: list[bytes] = []
+        self.follower = StreamFollower(drop_usage=True, strip_timings=True, rename=None)
+        self.complete = False
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        self.status, self.headers = status, headers
+        if status == 200:
+            self._whole.headed(self)
+
+    def on_body(self, data: bytes) -> None:
+        if self.status != 200 or not self._whole.relays:
+            self.chunks.append(data)
+            return
+        self._whole.streamed(self, self.follower.feed(data))
+        if self.follower.error_event is not None:
+            self._whole.failed(CallFailed("it reported an error", sent=True))
+
+    def on_end(self) -> None:
+        if self.status == 200 and self._whole.relays and self.follower.cut:
+            self._whole.failed(CallFailed("its stream ended early", sent=True))
+            return
+        self.complete = self.status == 200
+        self._whole.ended(self)
+
+    def on_failure(self, failure: CallFailed) -> None:
+        self._whole.failed(failure)

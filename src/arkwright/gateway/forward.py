@@ -1,0 +1,281 @@
+"""One admitted request on its way: choose a target, send, try the next before the first byte, relay, settle.
+
+Law: `Charging.settle` or `Charging.void` is called exactly once for each Forward, whatever client and upstream do.
+"""
+
+from typing import TYPE_CHECKING
+
+from arkwright.basics.errors import ArkwrightError, UpstreamFailed
+from arkwright.domain.catalog import Target
+from arkwright.domain.metering import Finish
+from arkwright.gateway import failures
+from arkwright.gateway.admission import Admitted
+from arkwright.gateway.charging import Metered, Served, estimated, exact
+from arkwright.gateway.exchange import EVENT_STREAM, JSON, Exchange
+from arkwright.gateway.fanout import FanOut
+from arkwright.gateway.plan import Plan, Planner
+from arkwright.gateway.upstream import Call, CallFailed
+from arkwright.wire import openai_answer, openai_errors
+from arkwright.wire.http import Headers, header, request_head_end
+from arkwright.wire.openai_stream import DONE, StreamFollower
+from arkwright.wire.sse import EventTooLong
+
+if TYPE_CHECKING:
+    from arkwright.gateway.worker import Worker
+
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+ERROR_BYTES_MAX = 64 * 1024
+
+
+class Forward:
+    """The consumer of the calls made for one request; at most one call is under way at a time."""
+
+    # Of the attempt under way:
+    _plan: Plan
+    _follower: StreamFollower
+    _headers: Headers
+    _chunks: list[bytes]
+    _ttft_us: int | None
+
+    def __init__(self, worker: "Worker", exchange: Exchange, admitted: Admitted, planner: Planner) -> None:
+        self._worker = worker
+        self._exchange = exchange
+        self._admitted = admitted
+        self._planner = planner
+        self._targets = worker.choose(admitted.model)
+        self._target = Target("", "", "", "")
+        self._call: Call | FanOut | None = None
+        self._ended = False
+        self._disconnected = False
+        self._loaded = False
+        self._reset()
+        exchange.on_disconnect = self._on_disconnect
+        exchange.on_full = self._on_full
+        exchange.on_drained = self._on_drained
+
+    def start(self) -> None:
+        """Send to the best target. Every outcome is told to the exchange; raises nothing."""
+        self._worker.began(self)
+        self._attempt(None)
+
+    # What a call reports
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        self._status = status
+        self._headers = headers
+
+    def on_body(self, data: bytes) -> None:
+        if self._ended:
+            return
+        if self._status == 200 and self._plan.upstream_streamed:
+            self._relay(data)
+            return
+        self._bytes += len(data)
+        limit = ANSWER_BYTES_MAX if self._status == 200 else ERROR_BYTES_MAX
+        if self._bytes <= limit:
+            self._chunks.append(data)
+        elif self._status == 200:
+            self._broken(UpstreamFailed(f"The answer of the model is longer than {limit} bytes."))
+
+    def on_end(self) -> None:
+        if self._ended:
+            return
+        if self._status != 200:
+            error = failures.of_status(self._status, self._headers, b"".join(self._chunks), self._admitted.model)
+            self._attempt(error) if failures.worth_another(self._status) else self._refused(error)
+        elif not self._plan.upstream_streamed:
+            self._whole(b"".join(self._chunks))
+        elif self._follower.cut:
+            self._broken(failures.of_call(CallFailed("its stream ended early", sent=True), self._admitted.model))
+        else:
+            self._complete()
+
+    def on_failure(self, failure: CallFailed) -> None:
+        if not self._ended:
+            self._broken(failures.of_call(failure, self._admitted.model))
+
+    # Attempts
+
+    def _reset(self) -> None:
+        self._status = 0
+        self._headers = []
+        self._chunks = []
+        self._bytes = 0
+        self._ttft_us = None
+
+    def _attempt(self, error: ArkwrightError | None) -> None:
+        """Send to the next target; when none is left, the client gets the last one's error."""
+        if not self._targets or self._disconnected:
+            self._refused(error or UpstreamFailed("No target serves this model.", code="model_unavailable"))
+            return
+        self._reset()
+        self._load(-1)
+        self._target = target = self._targets.pop(0)
+        self._load(+1)
+        try:
+            self._plan = plan = self._planner(target)
+        except ArkwrightError as refusal:
+            self._refused(refusal)
+            return
+        self._follower = StreamFollower(
+            drop_usage=plan.drop_usage,
+            strip_timings=target.traits.progress == "timings",
+            rename=(target.upstream_model, self._admitted.model.name),
+        )
+        pool, head = self._worker.upstream(target, plan.path)
+        request_id = self._exchange.request_id
+        if len(plan.bodies) == 1:
+            body = plan.bodies[0]
+            self._call = pool.send(head + request_head_end(body, request_id), body, self)
+        else:
+            fanout = FanOut(self, streamed=plan.upstream_streamed, choices_per_prompt=plan.choices_per_prompt)
+            self._call = fanout
+            fanout.start(pool, head, plan.bodies, request_id)
+
+    def _refused(self, error: ArkwrightError) -> None:
+        """Nothing was delivered and nothing is billed."""
+        self._void(error.status, error.message)
+        self._exchange.fail(error)
+
+    def _void(self, status: int, reason: str) -> None:
+        self._end()
+        self._worker.charging.void(self._admitted, self._exchange, status, reason)
+
+    def _end(self) -> None:
+        self._ended = True
+        self._load(-1)
+        self._worker.ended(self)
+
+    def _load(self, change: int) -> None:
+        """Keep the target's load true: counted once while a call to it is under way."""
+        if self._loaded != (change > 0):
+            self._loaded = change > 0
+            self._worker.loaded(self._target, change)
+
+    # Relaying
+
+    def _relay(self, data: bytes) -> None:
+        try:
+            block = self._follower.feed(data)
+        except EventTooLong:
+            self._cancel()
+            self._broken(UpstreamFailed("The model sent an event that is too long."))
+            return
+        if block and not self._disconnected:
+            if not self._exchange.begun:
+                self._ttft_us = self._elapsed_us()
+                self._exchange.begin(200, EVENT_STREAM, [(b"cache-control", b"no-cache")])
+            self._exchange.write(block)
+        if self._follower.error_event is not None:
+            error = failures.of_event(self._follower.error_event, self._admitted.model)
+            self._cancel()
+            self._broken(error)
+        elif self._follower.done:
+            self._complete()
+
+    def _complete(self) -> None:
+        """A stream came to its end: the last bytes wait for the record."""
+        exchange = self._exchange
+        if not exchange.begun and not self._disconnected:
+            exchange.begin(200, EVENT_STREAM)
+        if self._follower.counts is not None:
+            metered = exact(self._follower.counts, self._target.traits.usage_source)
+        elif (progress := self._progress()) is not None:
+            metered = progress
+        else:
+            metered = estimated(len(exchange.body), self._follower.events)
+        finish: Finish = "disconnected" if self._disconnected else "completed"
+        self._settle(metered, finish, 200, lambda: exchange.finish(DONE))
+
+    def _whole(self, body: bytes) -> None:
+        """A whole answer came: it waits for the record."""
+        try:
+            counts = openai_answer.counts(body)
+            answer = self._plan.present(body)
+        except openai_answer.NotAnAnswer:
+            self._broken(UpstreamFailed(f"The model `{self._admitted.model.name}` sent an answer that is not JSON."))
+            return
+        if counts is not None:
+            metered = exact(counts, self._target.traits.usage_source)
+        else:
+            words = openai_answer.text(body).encode()
+            metered = estimated(len(self._exchange.body), -(-len(words) // 4))
+        self._ttft_us = self._elapsed_us()
+        finish: Finish = "disconnected" if self._disconnected else "completed"
+        kind = EVENT_STREAM if self._plan.streamed else JSON
+        self._settle(metered, finish, 200, lambda: self._exchange.answer(200, answer, kind))
+
+    def _broken(self, error: ArkwrightError) -> None:
+        """The call failed: before the first byte another target may serve, later only what was delivered is billed."""
+        if not self._exchange.begun:
+            self._attempt(error)
+            return
+        progress = self._progress()
+        output_tokens = progress.usage.all_output_tokens if progress else self._follower.events
+        metered = Metered(estimated(0, output_tokens).usage, progress.source if progress else "estimated")
+        last = openai_errors.event(error)
+        self._settle(metered, "upstream_error", 200, lambda: self._exchange.finish(last))
+
+    def _settle(self, metered: Metered, finish: Finish, status: int, answer: object) -> None:
+        self._end()
+        served = Served(
+            endpoint=self._plan.endpoint,
+            target=self._target,
+            streamed=self._plan.streamed,
+            status=status,
+            finish=finish,
+            ttft_us=self._ttft_us,
+            upstream_request_id=(header(self._headers, b"x-request-id") or b"").decode("latin-1")[:200],
+        )
+        assert callable(answer)
+        self._worker.charging.settle(self._admitted, self._exchange, served, metered, answer)
+        self._worker.metrics.served(served, metered.usage, self._elapsed_us())
+
+    # The client's side
+
+    def _on_disconnect(self) -> None:
+        """Stop an engine that can tell what it did; read anything else to its usage, for a bounded time."""
+        if self._ended:
+            return
+        self._disconnected = True
+        if self._call is not None:
+            self._call.resume()
+        stops = self._target.traits.on_disconnect == "stop" and self._plan.upstream_streamed
+        if stops:
+            self._stop()
+        else:
+            self._worker.loop.call_later(self._worker.settings.drain_timeout_s, self._stop)
+
+    def _stop(self) -> None:
+        """Nobody waits for this answer: bill what was generated until now, nothing if nothing was."""
+        if self._ended:
+            return
+        self._cancel()
+        progress = self._progress()
+        if progress is not None:
+            self._settle(progress, "disconnected", 499, lambda: None)
+        elif self._follower.events:
+            self._settle(estimated(len(self._exchange.body), self._follower.events), "disconnected", 499, lambda: None)
+        else:
+            self._void(499, "client hung up before the first token")
+
+    def _on_full(self) -> None:
+        if self._call is not None and not self._ended:
+            self._call.pause()
+
+    def _on_drained(self) -> None:
+        if self._call is not None and not self._ended:
+            self._call.resume()
+
+    # Small questions
+
+    def _progress(self) -> Metered | None:
+        counts = self._call.progress if isinstance(self._call, FanOut) else self._follower.progress
+        return None if counts is None else exact(counts, self._target.traits.usage_source)
+
+    def _elapsed_us(self) -> int:
+        return int((self._worker.loop.time() - self._exchange.started_at) * 1_000_000)
+
+    def _cancel(self) -> None:
+        if self._call is not None:
+            self._call.cancel()

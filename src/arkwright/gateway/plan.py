@@ -1,0 +1,68 @@
+"""What one request asks of one target. Made by an endpoint, carried out by `forward`."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from arkwright.basics.errors import InvalidInput
+from arkwright.domain.catalog import Target
+from arkwright.wire.openai_request import Fields, Request, encode, raw
+
+
+class Plan(NamedTuple):
+    """`bodies`: one for a plain forward; several when choices are asked for one by one, prompt by prompt.
+
+    streamed: the client gets a stream. upstream_streamed: the upstream is asked for one; when it is not, although the
+    client wants a stream, `present` makes the stream out of the whole answer. drop_usage: the client did not ask for
+    the usage chunk that the upstream is asked for.
+    """
+
+    endpoint: str
+    path: str
+    streamed: bool
+    upstream_streamed: bool
+    drop_usage: bool
+    bodies: list[bytes]
+    choices_per_prompt: int
+    present: Callable[[bytes], bytes]
+
+
+Planner = Callable[[Target], Plan]  # Raises an ArkwrightError when this target can't honour the request.
+
+
+def fields_for(request: Request, target: Target) -> Fields:
+    """The request's fields as this target is asked them: its name for the model, and how usage is to be reported."""
+    refuse(request, target)
+    fields = dict(request.fields)
+    fields["model"] = raw(target.upstream_model)
+    if request.take("stream"):
+        fields["stream_options"] = raw({"include_usage": True})
+        if target.traits.progress == "timings":
+            fields["timings_per_token"] = raw(True)
+    return fields
+
+
+def refuse(request: Request, target: Target) -> None:
+    """What a target would silently ignore is refused in words."""
+    for name in target.traits.refuses:
+        value = request.fields.get(name)
+        if value is not None and bytes(value).strip() not in (b"null", b"false"):
+            raise InvalidInput(f"'{name}' is not supported by this model.", code="unsupported_parameter", param=name)
+
+
+def bodies(fields: Fields, request: Request, target: Target, prompts: list[Fields] | None = None) -> list[bytes]:
+    """The request bodies for a target: one, or one for each prompt and choice where the target counts only one of them.
+
+    A given seed is moved on from choice to choice: the same seed would give the same words `n` times.
+    """
+    choices = request.take("n") or 1
+    if target.traits.counts_choices or (choices == 1 and not prompts):
+        return [encode(fields)]
+    seed = request.take("seed")
+    made = []
+    for prompt in prompts or [{}]:
+        for choice in range(choices):
+            one = fields | prompt | {"n": raw(1)}
+            if seed is not None:
+                one["seed"] = raw(seed + choice)
+            made.append(encode(one))
+    return made

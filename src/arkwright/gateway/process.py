@@ -1,0 +1,153 @@
+"""The life of a gateway process: open everything, listen, follow snapshots, drain, close.
+
+Never touches the database: what it needs lies in the data directory.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import suppress
+
+import msgspec
+import structlog
+import uvloop
+
+from arkwright.basics import ids
+from arkwright.basics.secrets import read_master_key
+from arkwright.basics.settings import Settings
+from arkwright.gateway.charging import Charging
+from arkwright.gateway.connection import Connection
+from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.router import route
+from arkwright.gateway.state import State, read_snapshot
+from arkwright.gateway.worker import Worker
+from arkwright.host import lifeline
+from arkwright.host.leases import LeaseWords, Slot
+from arkwright.store.journal import JournalFailed, JournalWriter
+
+SNAPSHOT_POLL_S = 0.05
+SWEEP_S = 0.25
+LEASE_FILE_WAIT_S = 30.0
+BACKLOG = 4096
+
+log = structlog.get_logger()
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM, or until the supervisor is gone; then drain. Raises SystemExit with the exit code."""
+    uvloop.run(_Process(settings).run())
+
+
+class _Process:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._paths = settings.paths
+        self._stopping = asyncio.Event()
+        self._master_key = read_master_key(self._paths)
+        self._seen_version = 0
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        lifeline.watch(loop, self._stopping.set)
+        words = await self._lease_words()
+        incarnation = ids.new_id("w")
+        slot = words.claim_slot(os.getpid(), incarnation)
+        journal = self._journal(loop, incarnation, slot)
+        worker = Worker(loop, self._settings, words, slot, Charging(journal, slot))
+        self._follow(worker, words)
+        server = await self._listen(loop, worker)
+        await self._ready(worker, words)
+        lifeline.write_ready(self._paths, {"pid": os.getpid(), "port": self._settings.port, "slot": slot.index})
+        housekeeping = asyncio.create_task(self._housekeeping(worker, words, journal))
+        await self._stopping.wait()
+        server.close()
+        await self._drain(worker)
+        housekeeping.cancel()
+        worker.close()
+        if journal is not None:
+            journal.close()
+
+    async def _lease_words(self) -> LeaseWords:
+        """The supervisor makes the file before it starts us; a role started by hand may be a moment early."""
+        deadline = asyncio.get_running_loop().time() + LEASE_FILE_WAIT_S
+        while not self._paths.lease_words.exists() and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(SNAPSHOT_POLL_S)
+        return LeaseWords.open(self._paths.lease_words)
+
+    def _journal(self, loop: asyncio.AbstractEventLoop, incarnation: str, slot: Slot) -> JournalWriter | None:
+        """None when nothing can be written (a full disk): the worker then answers 503, and says why on /readyz."""
+        try:
+            return JournalWriter(
+                self._paths.journal,
+                incarnation=incarnation,
+                host=self._paths.host_id.read_text().strip(),
+                slot=slot.index,
+                segment_bytes=self._settings.segment_bytes,
+                call_soon_threadsafe=loop.call_soon_threadsafe,
+            )
+        except (OSError, JournalFailed) as error:
+            log.error("the journal can't be opened; no request is served until it can", error=str(error))
+            return None
+
+    async def _listen(self, loop: asyncio.AbstractEventLoop, worker: Worker) -> asyncio.Server:
+        def handle(exchange: Exchange) -> None:
+            route(worker, exchange)
+
+        def ended(exchange: Exchange) -> None:
+            worker.metrics.answered(exchange.status)
+
+        family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((self._settings.host, self._settings.port))
+        return await loop.create_server(
+            lambda: Connection(loop, handle, ended, self._settings, worker.connections), sock=listener, backlog=BACKLOG
+        )
+
+    async def _ready(self, worker: Worker, words: LeaseWords) -> None:
+        """Until the first snapshot is loaded and balances are there; requests meanwhile get a 503 that says so."""
+        while worker.not_ready() and not self._stopping.is_set():
+            self._follow(worker, words)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), SNAPSHOT_POLL_S)
+
+    def _follow(self, worker: Worker, words: LeaseWords) -> None:
+        """Load the snapshot when a newer one was published; a bad file is reported, and the old one kept."""
+        version = words.snapshot_version
+        if version == self._seen_version:
+            return
+        self._seen_version = version
+        try:
+            worker.use(State(read_snapshot(self._paths.snapshot), self._master_key))
+        except (OSError, msgspec.DecodeError) as error:
+            log.error("the snapshot can't be read; serving by the one before it", error=str(error))
+
+    async def _housekeeping(self, worker: Worker, words: LeaseWords, journal: JournalWriter | None) -> None:
+        loop = asyncio.get_running_loop()
+        swept = loop.time()
+        while True:
+            await asyncio.sleep(SNAPSHOT_POLL_S)
+            self._follow(worker, words)
+            if loop.time() - swept >= SWEEP_S:
+                swept = loop.time()
+                worker.sweep()
+                if journal is None or journal.failed is not None:
+                    # What was in flight can't be recorded any more; a fresh process starts with a fresh segment.
+                    log.error("the journal failed; the worker stops", error=str(journal and journal.failed))
+                    self._stopping.set()
+
+    async def _drain(self, worker: Worker) -> None:
+        """Let what is under way end, for a bounded time; new connections already go to other workers."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.drain_timeout_s
+        for connection in list(worker.connections):
+            connection.drain()
+        while loop.time() < deadline and worker.charging.works:
+            if not worker.forwards and not any(connection.busy for connection in worker.connections):
+                return
+            worker.sweep()
+            await asyncio.sleep(SNAPSHOT_POLL_S)

@@ -1,0 +1,48 @@
+"""What a worker knows: the last snapshot, indexed for the questions a request asks.
+
+Replaced as a whole when a new snapshot arrives; a request keeps the state it was admitted under.
+"""
+
+from pathlib import Path
+
+from arkwright.basics.secrets import open_sealed
+from arkwright.domain import snapshot as snapshots
+from arkwright.domain.catalog import Model, Target
+from arkwright.domain.pricing import PriceVersion
+from arkwright.domain.snapshot import Snapshot
+from arkwright.domain.tenancy import Key, Organization
+
+
+class State:
+    """An immutable view of one snapshot."""
+
+    def __init__(self, snapshot: Snapshot, master_key: bytes) -> None:
+        self.version = snapshot.version
+        self.organizations: dict[str, Organization] = snapshot.organizations
+        self.keys: dict[bytes, Key] = snapshot.keys
+        self.models: dict[str, Model] = snapshot.models
+        self._master_key = master_key
+        self._secrets: dict[bytes, str] = {}
+        self._prices: dict[tuple[str, str], list[PriceVersion]] = {}
+        for price in sorted(snapshot.prices, key=lambda price: price.valid_from_us):
+            self._prices.setdefault((price.model, price.currency), []).append(price)
+
+    def price(self, model: str, currency: str, at_us: int) -> PriceVersion | None:
+        """The version valid at that moment; None when the model has no price in that currency."""
+        for price in reversed(self._prices.get((model, currency), ())):
+            if price.valid_from_us <= at_us:
+                return price
+        return None
+
+    def secret(self, target: Target) -> str:
+        """The upstream's key in clear; empty when it needs none. Opened once, kept in memory only."""
+        if not target.sealed_key:
+            return ""
+        if target.sealed_key not in self._secrets:
+            self._secrets[target.sealed_key] = open_sealed(self._master_key, target.sealed_key)
+        return self._secrets[target.sealed_key]
+
+
+def read_snapshot(path: Path) -> Snapshot:
+    """Raises OSError, msgspec.DecodeError or msgspec.ValidationError."""
+    return snapshots.decode(path.read_bytes())

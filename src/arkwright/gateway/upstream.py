@@ -1,0 +1,309 @@
+"""HTTP/1.1 client of the data plane: one pool of kept-alive connections for each upstream, one call on each at a time.
+
+Moves bytes and reports what happened; never decides whether to try again.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol, cast
+from urllib.parse import urlsplit
+
+import httptools
+
+from arkwright.wire.http import Headers, header
+
+IDLE_CONNECTIONS_MAX = 256
+IDLE_SECONDS_MAX = 60.0
+HEAD_BYTES_MAX = 64 * 1024
+
+
+class Consumer(Protocol):
+    """Who a call reports to. After `on_end` or `on_failure` nothing more comes."""
+
+    def on_head(self, status: int, headers: Headers) -> None: ...
+
+    def on_body(self, data: bytes) -> None: ...
+
+    def on_end(self) -> None: ...
+
+    def on_failure(self, failure: "CallFailed") -> None: ...
+
+
+class CallFailed(Exception):
+    """Why a call gave no whole answer. `sent` tells whether the upstream may have seen the request."""
+
+    def __init__(self, reason: str, *, sent: bool, timed_out: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.sent = sent
+        self.timed_out = timed_out
+
+
+class Timeouts(Protocol):
+    """The settings this file reads."""
+
+    @property
+    def connect_timeout_s(self) -> float: ...
+
+    @property
+    def first_byte_timeout_s(self) -> float: ...
+
+    @property
+    def stream_idle_timeout_s(self) -> float: ...
+
+
+class Call:
+    """One request on its way. The consumer may pause, resume or cancel it at any time."""
+
+    __slots__ = ("_connection", "_pool", "_request", "_reused", "consumer", "deadline", "done", "paused", "started")
+
+    def __init__(self, pool: "Pool", request: tuple[bytes, bytes], consumer: Consumer) -> None:
+        self._pool = pool
+        self._request = request
+        self._connection: _Connection | None = None
+        self._reused = False
+        self.consumer = consumer
+        self.started = False  # A first byte of the answer arrived.
+        self.done = False
+        self.paused = False
+        self.deadline = pool.loop.time() + pool.timeouts.connect_timeout_s
+
+    def pause(self) -> None:
+        self.paused = True
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        self.paused = False
+        self.deadline = self._pool.loop.time() + self._pool.timeouts.stream_idle_timeout_s
+        if self._connection is not None:
+            self._connection.resume()
+
+    def cancel(self) -> None:
+        """Close the connection: what engines take as the order to stop generating. Reports nothing."""
+        if not self.done:
+            self._finish()
+            if self._connection is not None:
+                self._connection.abort()
+
+    def begin(self, connection: "_Connection", *, reused: bool) -> None:
+        if self.done:  # Cancelled while the connection was being made.
+            self._pool.give_back(connection)
+            return
+        self._connection = connection
+        self._reused = reused
+        self.deadline = self._pool.loop.time() + self._pool.timeouts.first_byte_timeout_s
+        connection.send(self, self._request)
+
+    def body_arrived(self, data: bytes) -> None:
+        self.deadline = self._pool.loop.time() + self._pool.timeouts.stream_idle_timeout_s
+        self.consumer.on_body(data)
+
+    def end(self) -> None:
+        self._finish()
+        self.consumer.on_end()
+
+    def fail(self, reason: str, *, timed_out: bool = False) -> None:
+        """A kept-alive connection that closed before a byte of the answer is stale: the call moves to a fresh one."""
+        if self.done:
+            return
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+            if self._reused and not self.started and not timed_out:
+                self._reused = False
+                self.deadline = self._pool.loop.time() + self._pool.timeouts.connect_timeout_s
+                self._pool.connect(self)
+                return
+        self._finish()
+        self.consumer.on_failure(CallFailed(reason, sent=connection is not None, timed_out=timed_out))
+
+    def _finish(self) -> None:
+        self.done = True
+        self._pool.calls.discard(self)
+
+
+class Pool:
+    """Connections to one upstream (scheme, host and port, or a unix socket)."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, origin: str, timeouts: Timeouts) -> None:
+        """`origin`: `http://host:port`, `https://host[:port]` or `unix:/path`."""
+        self.loop = loop
+        self.timeouts = timeouts
+        self.calls: set[Call] = set()
+        self._idle: deque[_Connection] = deque()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._open = _opener(loop, origin)
+
+    def send(self, head: bytes, body: bytes, consumer: Consumer) -> Call:
+        """Start a call. Reports come later, except that a kept-alive connection is written to at once."""
+        call = Call(self, (head, body), consumer)
+        self.calls.add(call)
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                call.begin(connection, reused=True)
+                return call
+        self.connect(call)
+        return call
+
+    def connect(self, call: Call) -> None:
+        task = self.loop.create_task(self._connect(call))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, call: Call) -> None:
+        try:
+            connection = await asyncio.wait_for(self._open(self), self.timeouts.connect_timeout_s)
+        except TimeoutError:
+            call.fail("it could not be reached in time", timed_out=True)
+        except OSError as error:
+            call.fail(f"it could not be reached ({error.strerror or type(error).__name__})")
+        else:
+            call.begin(connection, reused=False)
+
+    def give_back(self, connection: "_Connection") -> None:
+        if connection.usable and len(self._idle) < IDLE_CONNECTIONS_MAX:
+            connection.idle_since = self.loop.time()
+            self._idle.append(connection)
+        else:
+            connection.abort()
+
+    def sweep(self, now: float) -> None:
+        """Fail the calls whose time is over and close connections that rested too long."""
+        for call in [call for call in self.calls if call.deadline < now and not call.paused]:
+            call.fail("it did not answer in time", timed_out=True)
+        while self._idle and self._idle[0].idle_since < now - IDLE_SECONDS_MAX:
+            self._idle.popleft().abort()
+
+    def close(self) -> None:
+        for call in list(self.calls):
+            call.cancel()
+        while self._idle:
+            self._idle.pop().abort()
+        for task in self._connecting:
+            task.cancel()
+
+
+class _Connection(asyncio.Protocol):
+    """One socket to an upstream and the parser of what comes back."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._transport: asyncio.Transport | None = None
+        self._call: Call | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._headers: Headers = []
+        self._head_bytes = 0
+        self._until_close = False
+        self.idle_since = 0.0
+
+    @property
+    def usable(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing() and self._call is None
+
+    def send(self, call: Call, request: tuple[bytes, bytes]) -> None:
+        self._call = call
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers = []
+        self._head_bytes = 0
+        self._until_close = False
+        assert self._transport is not None
+        self._transport.writelines(request)
+        if call.paused:
+            self.pause()
+
+    def pause(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        self._call = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._call is None or self._parser is None:
+            self.abort()  # An upstream that speaks unasked can't be trusted with the next request.
+            return
+        self._call.started = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            if self._call is not None:
+                self._call.fail("its answer is not valid HTTP")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        call, self._transport = self._call, None
+        if call is None:
+            return
+        if self._until_close and exc is None:
+            self._call = None
+            call.end()
+        else:
+            call.fail("it closed the connection before its answer was whole")
+
+    # httptools
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > HEAD_BYTES_MAX:
+            raise ValueError("the head of the answer is too long")
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        assert self._parser is not None
+        status = self._parser.get_status_code()
+        if status < 200:  # 100 Continue, 103 Early Hints: the answer is still to come.
+            self._headers = []
+            return
+        framed = header(self._headers, b"content-length") or header(self._headers, b"transfer-encoding")
+        self._until_close = framed is None and status not in (204, 304)
+        if self._call is not None:
+            self._call.consumer.on_head(status, self._headers)
+
+    def on_body(self, data: bytes) -> None:
+        if self._call is not None:
+            self._call.body_arrived(data)
+
+    def on_message_complete(self) -> None:
+        assert self._parser is not None
+        if self._parser.get_status_code() < 200 or self._until_close:
+            return
+        call, self._call = self._call, None
+        if self._parser.should_keep_alive():
+            self._pool.give_back(self)
+        else:
+            self.abort()
+        if call is not None:
+            call.end()
+
+
+def _opener(loop: asyncio.AbstractEventLoop, origin: str) -> Callable[[Pool], "asyncio.Future[_Connection]"]:
+    if origin.startswith("unix:"):
+        path = origin.removeprefix("unix:")
+
+        async def open_unix(pool: Pool) -> _Connection:
+            return (await loop.create_unix_connection(lambda: _Connection(pool), path))[1]
+
+        return lambda pool: asyncio.ensure_future(open_unix(pool))
+    parts = urlsplit(origin)
+    host, tls = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if tls else 80)
+    context = ssl.create_default_context() if tls else None
+
+    async def open_tcp(pool: Pool) -> _Connection:
+        return (await loop.create_connection(lambda: _Connection(pool), host, port, ssl=context))[1]
+
+    return lambda pool: asyncio.ensure_future(open_tcp(pool))

@@ -1,0 +1,158 @@
+"""One gateway worker: what its requests share. Outlives the control process and the database.
+
+Holds the last snapshot, the journal, the lease slot and the pools of upstream connections; knows no endpoint.
+"""
+
+import asyncio
+from urllib.parse import urlsplit
+
+from arkwright import __version__
+from arkwright.basics.errors import Unavailable
+from arkwright.basics.settings import Settings
+from arkwright.domain.catalog import Model, Target
+from arkwright.gateway.admission import Principal, admit
+from arkwright.gateway.charging import Charging
+from arkwright.gateway.connection import Connection
+from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.forward import Forward
+from arkwright.gateway.metrics import Metrics
+from arkwright.gateway.plan import Planner
+from arkwright.gateway.state import State
+from arkwright.gateway.upstream import Pool
+from arkwright.host.leases import LeaseWords, Slot
+from arkwright.wire.http import request_head_prefix
+
+
+class Worker:
+    """Made once in a process; `state` is replaced as a whole when a snapshot arrives."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, settings: Settings, words: LeaseWords, slot: Slot, charging: Charging
+    ) -> None:
+        self.loop = loop
+        self.settings = settings
+        self._state: State | None = None
+        self.charging = charging
+        self.metrics = Metrics(slot.index)
+        self.connections: set[Connection] = set()
+        self.forwards: set[object] = set()  # Requests under way, with or without their client.
+        self.control = Pool(loop, f"unix:{settings.paths.control_socket}", settings)
+        self._words = words
+        self._slot = slot
+        self._pools: dict[str, Pool] = {}
+        self._load: dict[str, int] = {}
+        self._heads: dict[tuple[str, str], bytes] = {}
+
+    @property
+    def state(self) -> State:
+        """Raises Unavailable until the first snapshot is there."""
+        if self._state is None:
+            raise Unavailable("The gateway is starting. Try again in a moment.", code="starting", retry_after_s=1)
+        return self._state
+
+    def use(self, state: State) -> None:
+        """Serve by a new snapshot from now on; requests under way keep the old one."""
+        self._state = state
+        self._heads.clear()
+        self._slot.loaded_version = state.version
+
+    def not_ready(self) -> list[str]:
+        """What is still missing before requests can be served; empty when ready."""
+        missing = []
+        if self._state is None:
+            missing.append("snapshot")
+        if not self._words.ready:
+            missing.append("balances")
+        if not self.charging.works:
+            missing.append("journal")
+        return missing
+
+    def forward(
+        self,
+        exchange: Exchange,
+        principal: Principal,
+        model: Model,
+        *,
+        output_tokens_max: int | None,
+        choices: int,
+        planner: Planner,
+    ) -> None:
+        """Admit a request and send it on its way. Raises an ArkwrightError when it may not run; then it costs nothing.
+
+        A token is at least one byte of the prompt, so the body's length bounds the input; the context bounds both.
+        """
+        if not model.targets:
+            raise Unavailable(
+                f"The model `{model.name}` has no running replica. Try again in a moment.",
+                code="model_unavailable",
+                retry_after_s=2,
+            )
+        context = model.context_tokens
+        output_max = min(
+            model.max_output_tokens or context if output_tokens_max is None else output_tokens_max, context
+        )
+        admitted = admit(
+            self.state,
+            self._slot,
+            leases_ready=bool(self._words.ready),
+            principal=principal,
+            model=model,
+            input_tokens_max=min(len(exchange.body), context * choices),
+            output_tokens_max=output_max * choices,
+        )
+        self.charging.intend(admitted, exchange)
+        Forward(self, exchange, admitted, planner).start()
+
+    def choose(self, model: Model) -> list[Target]:
+        """The model's targets, the least loaded first."""
+        return sorted(model.targets, key=lambda target: self._load.get(target.id, 0))
+
+    def began(self, forward: object) -> None:
+        self.forwards.add(forward)
+
+    def ended(self, forward: object) -> None:
+        self.forwards.discard(forward)
+
+    def loaded(self, target: Target, change: int) -> None:
+        """One request more (+1) or less (-1) is at a target."""
+        self._load[target.id] = self._load.get(target.id, 0) + change
+
+    def upstream(self, target: Target, path: str) -> tuple[Pool, bytes]:
+        """The connections to a target, and the part of the request's head that never changes for this path."""
+        parts = urlsplit(target.base_url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = self._pools[origin] = Pool(self.loop, origin, self.settings)
+        head = self._heads.get((target.id, path))
+        if head is None:
+            secret = self.state.secret(target)
+            headers = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")]
+            if secret:
+                headers.append(("authorization", f"Bearer {secret}"))
+            head = request_head_prefix(
+                "POST", parts.path.rstrip("/") + path, parts.netloc, headers, f"arkwright/{__version__}"
+            )
+            self._heads[(target.id, path)] = head
+        return pool, head
+
+    def sweep(self) -> None:
+        """Enforce every deadline; called a few times a second."""
+        now = self.loop.time()
+        for connection in list(self.connections):
+            if connection.deadline is not None and connection.deadline < now:
+                connection.expire()
+        for pool in (self.control, *self._pools.values()):
+            pool.sweep(now)
+
+    def render_metrics(self) -> bytes:
+        version = self._state.version if self._state is not None else 0
+        return self.metrics.render(
+            connections=len(self.connections), in_flight=len(self.forwards), snapshot_version=version
+        )
+
+    def close(self) -> None:
+        for connection in list(self.connections):
+            connection.abort()
+        for pool in (self.control, *self._pools.values()):
+            pool.close()

@@ -1,0 +1,70 @@
+"""Put answers together that were asked for one by one: `n` choices from engines that count only one of them."""
+
+from typing import Any
+
+import msgspec
+
+from arkwright.wire.openai_answer import as_object
+from arkwright.wire.openai_usage import Counts, OpenAIUsage, disjoint, inclusive
+from arkwright.wire.sse import data_of, events
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+def usage_object(counts: list[Counts], choices_per_prompt: int) -> dict[str, Any]:
+    """OpenAI's usage object for all choices together."""
+    usage: dict[str, Any] = msgspec.to_builtins(inclusive(counts, choices_per_prompt))
+    usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
+    return {name: value for name, value in usage.items() if value is not None}
+
+
+def merged(bodies: list[bytes], choices_per_prompt: int) -> bytes:
+    """One whole answer out of one for each choice. Raises NotAnAnswer."""
+    answers = [as_object(body) for body in bodies]
+    choices, counts = [], []
+    for index, answer in enumerate(answers):
+        choices += [{**choice, "index": index} for choice in answer.get("choices", ())]
+        usage = msgspec.convert(answer.get("usage") or {}, OpenAIUsage, strict=False)
+        if (count := disjoint(usage)) is not None:
+            counts.append(count)
+    first = {name: value for name, value in answers[0].items() if name not in ("choices", "usage", "timings")}
+    if len(counts) == len(answers):
+        first["usage"] = usage_object(counts, choices_per_prompt)
+    return _encoder.encode({**first, "choices": choices})
+
+
+class ChoiceStream:
+    """Renumbers one choice's stream, and gives all of them the identity of the first chunk seen."""
+
+    def __init__(self) -> None:
+        self._identity: dict[str, Any] | None = None
+
+    def renumbered(self, block: bytes, index: int) -> bytes:
+        """Whole events of the choice `index`, as events of the common stream."""
+        return b"".join(self._event(event, index) for event in events(block))
+
+    def usage_event(self, counts: list[Counts], choices_per_prompt: int) -> bytes:
+        """The one usage chunk that ends the common stream."""
+        usage = usage_object(counts, choices_per_prompt)
+        return _as_event({**(self._identity or {}), "choices": [], "usage": usage})
+
+    def _event(self, event: bytes, index: int) -> bytes:
+        try:
+            chunk = _decoder.decode(data_of(event))
+        except msgspec.DecodeError:
+            return event
+        if self._identity is None:
+            self._identity = {
+                name: chunk[name]
+                for name in ("id", "object", "created", "model", "system_fingerprint")
+                if name in chunk
+            }
+        chunk |= self._identity
+        for choice in chunk.get("choices", ()):
+            choice["index"] = index
+        return _as_event(chunk)
+
+
+def _as_event(chunk: dict[str, Any]) -> bytes:
+    return b"data: " + _encoder.encode(chunk) + b"\n\n"

@@ -1,0 +1,170 @@
+"""Requests of OpenAI's generation endpoints: read what the gateway must know, change only what it must change.
+
+The body is scanned once into raw fields; fields nobody here knows go through untouched. Never decodes a prompt.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from arkwright.basics.errors import InvalidInput
+
+Field = msgspec.Raw
+Fields = dict[str, msgspec.Raw]
+
+CHOICES_MAX = 128
+
+_Bool = bool | None
+_Tokens = Annotated[int, msgspec.Meta(ge=1)] | None
+_Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)] | None
+
+
+class Message(msgspec.Struct):
+    """The shape every chat message must have; its content stays raw."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: msgspec.Raw = msgspec.Raw(b"null")
+    tool_calls: msgspec.Raw = msgspec.Raw(b"null")
+    function_call: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class Function(msgspec.Struct):
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(msgspec.Struct):
+    type: str
+    function: Function | None = None
+
+
+class NamedFunction(msgspec.Struct):
+    name: str
+
+
+class NamedTool(msgspec.Struct):
+    function: NamedFunction
+    type: Literal["function"] = "function"
+
+
+ToolChoice = Literal["none", "auto", "required"] | NamedTool
+
+
+class JsonSchema(msgspec.Struct):
+    name: str
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+    description: str | None = None
+
+
+class ResponseFormat(msgspec.Struct):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+# What each known field must be; an explicit null stands for "not given" wherever OpenAI lets it.
+_COMMON: dict[str, Any] = {
+    "model": Annotated[str, msgspec.Meta(min_length=1, max_length=256)],
+    "stream": _Bool,
+    "stream_options": StreamOptions | None,
+    "n": Annotated[int, msgspec.Meta(ge=1, le=CHOICES_MAX)] | None,
+    "max_tokens": _Tokens,
+    "temperature": Annotated[float, msgspec.Meta(ge=0, le=2)] | None,
+    "top_p": Annotated[float, msgspec.Meta(ge=0, le=1)] | None,
+    "frequency_penalty": _Penalty,
+    "presence_penalty": _Penalty,
+    "seed": int | None,
+    "stop": str | list[str] | None,
+    "user": str | None,
+    "logit_bias": dict[str, float] | None,
+}
+CHAT: dict[str, Any] = _COMMON | {
+    "messages": Annotated[list[Message], msgspec.Meta(min_length=1)],
+    "max_completion_tokens": _Tokens,
+    "logprobs": _Bool,
+    "top_logprobs": Annotated[int, msgspec.Meta(ge=0, le=20)] | None,
+    "tools": list[Tool] | None,
+    "tool_choice": ToolChoice | None,
+    "parallel_tool_calls": _Bool,
+    "response_format": ResponseFormat | None,
+}
+COMPLETION: dict[str, Any] = _COMMON | {
+    "prompt": str | list[str] | list[int] | list[list[int]],
+    "max_tokens": Annotated[int, msgspec.Meta(ge=0)] | None,
+    "logprobs": Annotated[int, msgspec.Meta(ge=0, le=20)] | None,
+    "echo": _Bool,
+    "best_of": Annotated[int, msgspec.Meta(ge=1, le=20)] | None,
+    "suffix": str | None,
+}
+EMBEDDING: dict[str, Any] = {
+    "model": _COMMON["model"],
+    "input": str | list[str] | list[int] | list[list[int]],
+    "encoding_format": Literal["float", "base64"] | None,
+    "dimensions": _Tokens,
+    "user": str | None,
+}
+
+_REQUIRED = ("model", "messages", "prompt", "input")
+
+
+class Request:
+    """A body as raw fields, with the known ones checked. `take` decodes one of them; null and absent are None."""
+
+    __slots__ = ("_shapes", "fields")
+
+    def __init__(self, body: bytes, shapes: dict[str, msgspec.json.Decoder[Any]]) -> None:
+        """Raises InvalidInput, naming the field, for anything that is not a request of this shape."""
+        self.fields = _fields(body)
+        self._shapes = shapes
+        for name in _REQUIRED:
+            if name in shapes and name not in self.fields:
+                raise InvalidInput(
+                    f"Missing required parameter: '{name}'.", code="missing_required_parameter", param=name
+                )
+        for name in self.fields.keys() & shapes.keys():
+            self.take(name)
+
+    def take(self, name: str) -> Any:
+        raw = self.fields.get(name)
+        if raw is None:
+            return None
+        try:
+            return self._shapes[name].decode(raw)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(f"Invalid value for '{name}': {error}.", param=name) from error
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"Invalid JSON in '{name}'.", code="invalid_json", param=name) from error
+
+
+def shapes(types: dict[str, Any]) -> dict[str, msgspec.json.Decoder[Any]]:
+    """Decoders for a table of field types; made once, at import."""
+    return {name: msgspec.json.Decoder(kind) for name, kind in types.items()}
+
+
+def encode(fields: Fields) -> bytes:
+    """The body again, raw fields copied as they are."""
+    return _encoder.encode(fields)
+
+
+def raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(_encoder.encode(value))
+
+
+_encoder = msgspec.json.Encoder()
+_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _fields(body: bytes) -> Fields:
+    try:
+        return _fields_decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidInput("The request body must be a JSON object.", code="invalid_json") from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        what = str(error) or "it is nested too deeply"
+        raise InvalidInput(f"We could not parse the JSON body of your request: {what}.", code="invalid_json") from error

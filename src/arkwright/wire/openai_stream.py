@@ -1,0 +1,133 @@
+"""Follow a streamed OpenAI answer without parsing it: bytes go through, the tail is kept for usage.
+
+Only an event that carries usage, an error or the end is looked into. The end (`[DONE]`) is held back, because the
+gateway may send it only once the request is written down.
+"""
+
+import re
+
+import msgspec
+
+from arkwright.wire.openai_usage import Counts, OpenAIUsage, disjoint
+from arkwright.wire.sse import Splitter, data_of, events
+
+DONE = b"data: [DONE]\n\n"
+
+# A quote inside a JSON string is always escaped, so these never match a customer's or a model's words.
+_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_ERROR = re.compile(rb'data:\s*\{\s*"error"\s*:|^event:\s*error', re.MULTILINE)
+_TIMINGS = re.compile(rb',"timings":\{[^{}]*\}')
+_FINISH = re.compile(rb'"finish_reason"\s*:\s*"')
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class _UsageChunk(msgspec.Struct):
+    usage: OpenAIUsage | None = None
+    choices: list[msgspec.Raw] = []
+
+
+class _Timings(msgspec.Struct):
+    cache_n: int = 0
+    prompt_n: int = 0
+    predicted_n: int = 0
+
+
+_usage_decoder = msgspec.json.Decoder(_UsageChunk, strict=False)
+_timings_decoder = msgspec.json.Decoder(_Timings)
+
+
+class StreamFollower:
+    """One streamed answer on its way to one client.
+
+    drop_usage: the client did not ask for the usage chunk that we asked the upstream for.
+    strip_timings: the engine's own progress is for us, not for the client.
+    rename: (upstream's model name, the name the client asked for), or None to leave it.
+    """
+
+    __slots__ = (
+        "_drop_usage", "_rename", "_splitter", "_strip_timings", "_timings", "counts", "done", "error_event", "events",
+        "finished",
+    )  # fmt: skip
+
+    def __init__(self, *, drop_usage: bool, strip_timings: bool, rename: tuple[str, str] | None) -> None:
+        self._splitter = Splitter()
+        self._drop_usage = drop_usage
+        self._strip_timings = strip_timings
+        self._rename = _renaming(rename) if rename and rename[0] != rename[1] else None
+        self._timings: bytes | None = None
+        self.counts: Counts | None = None  # From the upstream's usage object.
+        self.done = False  # The upstream said [DONE].
+        self.finished = False  # Some choice gave a finish reason.
+        self.events = 0  # Events forwarded: about one a token, where nothing better is known.
+        self.error_event: bytes | None = None  # The data of an error event inside the stream.
+
+    def feed(self, data: bytes) -> bytes:
+        """What to forward now: whole events, less what is not for the client. Raises sse.EventTooLong."""
+        block = self._splitter.feed(data)
+        if not block or self.done or self.error_event is not None:
+            return b""
+        if self._strip_timings and b'"timings"' in block:
+            self._timings = _TIMINGS.findall(block)[-1] if _TIMINGS.search(block) else self._timings
+            block = _TIMINGS.sub(b"", block)
+        if b"[DONE]" in block or _USAGE.search(block) or _ERROR.search(block):
+            block = b"".join(kept for event in events(block) if (kept := self._look_into(event)))
+        elif not self.finished:
+            self.finished = _FINISH.search(block) is not None
+        self.events += block.count(b"data:")
+        if self._rename is not None and block:
+            needle, name = self._rename
+            block = needle.sub(name, block)
+        return block
+
+    @property
+    def cut(self) -> bool:
+        """True when the body ended inside an event, or before any choice finished."""
+        return bool(self._splitter.rest.strip()) or not (self.done or self.finished)
+
+    @property
+    def progress(self) -> Counts | None:
+        """The engine's own count of what it has done so far, from the last chunk that told it."""
+        if self._timings is None:
+            return None
+        timings = _timings_decoder.decode(self._timings.removeprefix(b',"timings":'))
+        return Counts(timings.prompt_n, timings.cache_n, 0, timings.predicted_n, 0)
+
+    def _look_into(self, event: bytes) -> bytes:
+        """The event as it is to be forwarded; empty when it is not for the client."""
+        if self.done or self.error_event is not None:
+            return b""
+        data = data_of(event)
+        if data.strip() == b"[DONE]":
+            self.done = True
+            return b""
+        if _ERROR.search(event):
+            self.error_event = data
+            return b""
+        if _FINISH.search(event):
+            self.finished = True
+        return b"" if self._take_usage(data) and self._drop_usage else event
+
+    def _take_usage(self, data: bytes) -> bool:
+        """Keep the usage of this event, if it has one; true when the event holds nothing else.
+
+        An upstream that reports usage in every chunk reports running totals: the last one stands.
+        """
+        if not _USAGE.search(data):
+            return False
+        try:
+            chunk = _usage_decoder.decode(data)
+        except (msgspec.DecodeError, RecursionError):
+            return False
+        counts = disjoint(chunk.usage) if chunk.usage is not None else None
+        if counts is not None:
+            self.counts = counts
+        return not chunk.choices
+
+
+def _renaming(rename: tuple[str, str]) -> tuple[re.Pattern[bytes], bytes]:
+    upstream, public = (msgspec.json.encode(name) for name in rename)
+    pattern = re.compile(rb'("model"\s*:\s*)' + re.escape(upstream))
+    return pattern, rb"\g<1>" + public.replace(b"\\", b"\\\\")
