@@ -1,0 +1,58 @@
+"""The price book in PostgreSQL.
+
+Law: a version is inserted and never changed (the database refuses it); what was charged can be rated again for ever.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from arkwright.basics.clock import datetime_from_us, us_from_datetime
+from arkwright.domain.pricing import PriceVersion, Tier
+from arkwright.store.database import Connection, load_queries
+
+_queries = load_queries("pricing")
+
+
+async def valid_at(connection: Connection, model: str, currency: str, at_us: int) -> PriceVersion | None:
+    """The version in force at that moment; None when the model had no price in that currency."""
+    row = await _queries.price_valid_at(connection, model=model, currency=currency, at=datetime_from_us(at_us))
+    return version(row) if row else None
+
+
+async def starting_at(connection: Connection, model: str, currency: str, at_us: int) -> PriceVersion | None:
+    row = await _queries.price_starting_at(connection, model=model, currency=currency, at=datetime_from_us(at_us))
+    return version(row) if row else None
+
+
+async def page(
+    connection: Connection, *, model: str | None = None, currency: str | None = None, after: str = "", limit: int
+) -> list[PriceVersion]:
+    """Every version ever, oldest first."""
+    rows = _queries.price_page(connection, model=model, currency=currency, after=after, limit=limit)
+    return [version(row) async for row in rows]
+
+
+async def in_force(connection: Connection, at: datetime) -> list[PriceVersion]:
+    """For each model and currency the version of that moment and all later ones."""
+    return [version(row) async for row in _queries.prices_in_force(connection, at=at)]
+
+
+async def insert(connection: Connection, price: PriceVersion) -> None:
+    """Raises psycopg's UniqueViolation when a version of this model and currency starts at the same microsecond."""
+    await _queries.price_insert(
+        connection,
+        id=price.id,
+        model=price.model,
+        currency=price.currency,
+        tiers=Jsonb(msgspec.to_builtins(price.tiers)),
+        valid_from=datetime_from_us(price.valid_from_us),
+    )
+
+
+def version(row: Any) -> PriceVersion:
+    """A row of `price_version` as the value that `domain.pricing.rate` takes."""
+    tiers = msgspec.convert(row.tiers, tuple[Tier, ...])
+    return PriceVersion(row.id, row.model, row.currency, us_from_datetime(row.valid_from), tiers)

@@ -1,0 +1,30 @@
+-- The price book: immutable versions. The version of a moment is the one with the latest start up to it.
+
+-- name: price_valid_at^
+SELECT id, model, currency, tiers, valid_from, created_at
+FROM price_version WHERE model = :model AND currency = :currency AND valid_from <= :at
+ORDER BY valid_from DESC LIMIT 1;
+
+-- name: price_starting_at^
+SELECT id, model, currency, tiers, valid_from, created_at
+FROM price_version WHERE model = :model AND currency = :currency AND valid_from = :at;
+
+-- name: price_page
+SELECT id, model, currency, tiers, valid_from, created_at
+FROM price_version
+WHERE id > :after AND (:model::text IS NULL OR model = :model) AND (:currency::text IS NULL OR currency = :currency)
+ORDER BY id LIMIT :limit;
+
+-- name: prices_in_force
+-- Each model's version of that moment in each currency, and those that are still to come.
+SELECT id, model, currency, tiers, valid_from, created_at
+FROM price_version AS version
+WHERE NOT EXISTS (
+    SELECT FROM price_version AS later
+    WHERE later.model = version.model AND later.currency = version.currency
+      AND later.valid_from > version.valid_from AND later.valid_from <= :at
+)
+ORDER BY model, currency, valid_from;
+
+-- name: price_insert!
+INSERT INTO price_version (id, model, currency, tiers, valid_from) VALUES (:id, :model, :currency, :tiers, :valid_from);

@@ -1,0 +1,21 @@
+-- What a snapshot is built from: everything the data plane must know, read at one moment.
+
+-- name: organizations
+SELECT id, name, class AS class_, industry, billing, currency, lease_row, disabled FROM organization;
+
+-- name: keys
+SELECT secret_sha256, id, organization_id, project_id, models, expires_at, disabled FROM api_key;
+
+-- name: models
+SELECT model.id, model.name, model.kind, model.upstream_name, model.context_tokens, model.max_output_tokens,
+       model.created_at, model.provider_id, model.deployment_id
+FROM model ORDER BY model.name;
+
+-- name: providers
+SELECT id, name, kind, base_url, sealed_key, options FROM provider;
+
+-- name: ready_replicas
+SELECT replica.id, replica.deployment_id, replica.url, replica.sealed_key,
+       deployment.name, deployment.engine, deployment.options
+FROM replica JOIN deployment ON deployment.id = replica.deployment_id
+WHERE replica.state = 'ready' AND deployment.desired = 'running' ORDER BY replica.id;

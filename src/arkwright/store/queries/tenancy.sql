@@ -1,0 +1,102 @@
+-- Organizations, projects, people and members, API keys, admin keys.
+
+-- name: organization_by_reference^
+SELECT id, name, class AS class_, industry, billing, currency, disabled, created_at
+FROM organization WHERE id = :reference OR name = :reference;
+
+-- name: organization_lock^
+-- Whoever moves this organization's money by hand waits for the one before.
+SELECT id FROM organization WHERE id = :id FOR UPDATE;
+
+-- name: organization_page
+SELECT id, name, class AS class_, industry, billing, currency, disabled, created_at
+FROM organization WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- name: organization_insert!
+INSERT INTO organization (id, name, class, industry, billing, currency, disabled)
+VALUES (:id, :name, :class_, :industry, :billing, :currency, :disabled);
+
+-- name: organization_update!
+UPDATE organization SET class = :class_, industry = :industry, billing = :billing, disabled = :disabled WHERE id = :id;
+
+-- name: organization_lease_row$
+SELECT lease_row FROM organization WHERE id = :id;
+
+-- name: project_by_reference^
+SELECT id, organization_id, name, created_at
+FROM project WHERE organization_id = :organization_id AND (id = :reference OR name = :reference);
+
+-- name: project_page
+SELECT id, organization_id, name, created_at
+FROM project WHERE organization_id = :organization_id AND id > :after ORDER BY id LIMIT :limit;
+
+-- name: project_insert!
+INSERT INTO project (id, organization_id, name) VALUES (:id, :organization_id, :name);
+
+-- name: person_by_login^
+SELECT id, login, password_hash, operator, disabled, created_at FROM person WHERE login = :login;
+
+-- name: person_operator_exists$
+SELECT EXISTS (SELECT FROM person WHERE operator);
+
+-- name: person_insert!
+INSERT INTO person (id, login, password_hash, operator) VALUES (:id, :login, :password_hash, :operator);
+
+-- name: member_by_login^
+SELECT person.id, member.organization_id, person.login, member.role, person.disabled, member.created_at
+FROM member JOIN person ON person.id = member.person_id
+WHERE member.organization_id = :organization_id AND person.login = :login;
+
+-- name: member_page
+SELECT person.id, member.organization_id, person.login, member.role, person.disabled, member.created_at
+FROM member JOIN person ON person.id = member.person_id
+WHERE member.organization_id = :organization_id AND person.id > :after ORDER BY person.id LIMIT :limit;
+
+-- name: member_insert!
+INSERT INTO member (organization_id, person_id, role) VALUES (:organization_id, :person_id, :role);
+
+-- name: member_update!
+UPDATE member SET role = :role WHERE organization_id = :organization_id AND person_id = :person_id;
+
+-- name: member_delete!
+DELETE FROM member WHERE organization_id = :organization_id AND person_id = :person_id;
+
+-- name: key_by_id^
+SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
+       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at
+FROM api_key JOIN project ON project.id = api_key.project_id
+WHERE api_key.organization_id = :organization_id AND api_key.id = :id;
+
+-- name: key_by_secret^
+SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
+       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at
+FROM api_key JOIN project ON project.id = api_key.project_id
+WHERE api_key.secret_sha256 = :secret_sha256;
+
+-- name: key_by_name^
+-- Names are for people and may repeat; the oldest key of that name is the one a file means.
+SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
+       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at
+FROM api_key JOIN project ON project.id = api_key.project_id
+WHERE api_key.organization_id = :organization_id AND api_key.project_id = :project_id AND api_key.name = :name
+ORDER BY api_key.id LIMIT 1;
+
+-- name: key_page
+SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
+       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at
+FROM api_key JOIN project ON project.id = api_key.project_id
+WHERE api_key.organization_id = :organization_id AND api_key.id > :after ORDER BY api_key.id LIMIT :limit;
+
+-- name: key_insert!
+INSERT INTO api_key (id, organization_id, project_id, name, secret_sha256, hint, models, expires_at, disabled)
+VALUES (:id, :organization_id, :project_id, :name, :secret_sha256, :hint, :models, :expires_at, :disabled);
+
+-- name: key_update!
+UPDATE api_key SET name = :name, models = :models, expires_at = :expires_at, disabled = :disabled WHERE id = :id;
+
+-- name: admin_key_by_secret^
+SELECT id, name, disabled FROM admin_key WHERE secret_sha256 = :secret_sha256;
+
+-- name: admin_key_insert!
+INSERT INTO admin_key (id, name, secret_sha256) VALUES (:id, :name, :secret_sha256)
+ON CONFLICT (secret_sha256) DO NOTHING;
