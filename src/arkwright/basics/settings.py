@@ -17,7 +17,14 @@ from arkwright.basics.errors import InvalidInput
 from arkwright.basics.paths import DataDir, default_data_dir, default_model_store
 
 ENVIRONMENT_PREFIX = "ARKWRIGHT_"
-_NOT_SETTINGS = {"ARKWRIGHT_CONFIG", "ARKWRIGHT_URL", "ARKWRIGHT_ADMIN_KEY", "ARKWRIGHT_CHROMIUM"}
+_NOT_SETTINGS = {
+    "ARKWRIGHT_CONFIG",
+    "ARKWRIGHT_URL",
+    "ARKWRIGHT_ADMIN_KEY",
+    "ARKWRIGHT_CHROMIUM",
+    "ARKWRIGHT_LIFELINE_FD",  # How a supervisor tells its children that it lives.
+    "ARKWRIGHT_PROCESS_NAME",
+}
 _SECRET = {"database_url"}
 
 
