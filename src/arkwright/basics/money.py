@@ -12,7 +12,7 @@ PICO_PER_UNIT = 10**12
 TOKENS_PER_PRICE = 10**6
 PICO_MAX = 10**38 - 1  # NUMERIC(38,0)
 
-_DECIMAL = re.compile(r"-?\d{1,26}(\.\d{1,12})?")
+_DECIMAL = re.compile(r"-?\d{1,26}(\.\d{1,12})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 

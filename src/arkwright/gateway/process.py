@@ -44,7 +44,7 @@ class _Process:
         self._settings = settings
         self._paths = settings.paths
         self._stopping = asyncio.Event()
-        self._master_key = read_master_key(self._paths)
+        self._master_key = read_master_key(self._paths.master_key)
         self._seen_version = 0
 
     async def run(self) -> None:
@@ -72,8 +72,9 @@ class _Process:
 
     async def _lease_words(self) -> LeaseWords:
         """The supervisor makes the file before it starts us; a role started by hand may be a moment early."""
-        deadline = asyncio.get_running_loop().time() + LEASE_FILE_WAIT_S
-        while not self._paths.lease_words.exists() and asyncio.get_running_loop().time() < deadline:
+        now = asyncio.get_running_loop().time
+        deadline = now() + LEASE_FILE_WAIT_S
+        while not self._paths.lease_words.exists() and now() < deadline:  # noqa: ASYNC110 - the file is made by another process
             await asyncio.sleep(SNAPSHOT_POLL_S)
         return LeaseWords.open(self._paths.lease_words)
 

@@ -68,6 +68,9 @@ class ResponseFormat(msgspec.Struct):
     json_schema: JsonSchema | None = None
 
 
+# A text, several texts, a text as token ids, or several of those; `texts` tells them apart.
+_Texts = str | list[str | int | list[int]]
+
 # What each known field must be; an explicit null stands for "not given" wherever OpenAI lets it.
 _COMMON: dict[str, Any] = {
     "model": Annotated[str, msgspec.Meta(min_length=1, max_length=256)],
@@ -95,7 +98,7 @@ CHAT: dict[str, Any] = _COMMON | {
     "response_format": ResponseFormat | None,
 }
 COMPLETION: dict[str, Any] = _COMMON | {
-    "prompt": str | list[str] | list[int] | list[list[int]],
+    "prompt": _Texts,
     "max_tokens": Annotated[int, msgspec.Meta(ge=0)] | None,
     "logprobs": Annotated[int, msgspec.Meta(ge=0, le=20)] | None,
     "echo": _Bool,
@@ -104,7 +107,7 @@ COMPLETION: dict[str, Any] = _COMMON | {
 }
 EMBEDDING: dict[str, Any] = {
     "model": _COMMON["model"],
-    "input": str | list[str] | list[int] | list[list[int]],
+    "input": _Texts,
     "encoding_format": Literal["float", "base64"] | None,
     "dimensions": _Tokens,
     "user": str | None,
@@ -154,6 +157,16 @@ def encode(fields: Fields) -> bytes:
 
 def raw(value: Any) -> msgspec.Raw:
     return msgspec.Raw(_encoder.encode(value))
+
+
+def texts(given: Any, param: str) -> list[Any]:
+    """The single texts of a field of several: strings, or lists of token ids. Raises InvalidInput on an odd mixture."""
+    if isinstance(given, str):
+        return [given]
+    kinds = {type(one) for one in given}
+    if len(kinds) != 1:
+        raise InvalidInput(f"'{param}' must hold texts of one kind, and at least one.", param=param)
+    return [given] if kinds == {int} else list(given)
 
 
 _encoder = msgspec.json.Encoder()

@@ -11,7 +11,7 @@ from arkwright.gateway.plan import Plan, bodies, fields_for
 from arkwright.gateway.worker import Worker
 from arkwright.wire import openai_answer
 from arkwright.wire.openai_logprobs import legacy
-from arkwright.wire.openai_request import COMPLETION, Fields, Request, encode, raw, shapes
+from arkwright.wire.openai_request import COMPLETION, Fields, Request, encode, raw, shapes, texts
 from arkwright.wire.openai_stream import DONE
 
 PROMPTS_MAX = 128
@@ -40,14 +40,10 @@ def create(worker: Worker, exchange: Exchange) -> None:
 
 def _prompts(request: Request) -> list[Fields]:
     """The prompts of a list, one by one; empty when there is only one."""
-    prompt = request.take("prompt")
-    if not isinstance(prompt, list) or not prompt or isinstance(prompt[0], int):
-        if prompt == []:
-            raise InvalidInput("'prompt' must not be an empty list.", param="prompt")
-        return []
-    if len(prompt) > PROMPTS_MAX:
-        raise InvalidInput(f"'prompt' has {len(prompt)} prompts; the most taken is {PROMPTS_MAX}.", param="prompt")
-    return [{"prompt": raw(one)} for one in prompt]
+    prompts = texts(request.take("prompt"), "prompt")
+    if len(prompts) > PROMPTS_MAX:
+        raise InvalidInput(f"'prompt' has {len(prompts)} prompts; the most taken is {PROMPTS_MAX}.", param="prompt")
+    return [{"prompt": raw(one)} for one in prompts] if len(prompts) > 1 else []
 
 
 def _plan(request: Request, prompts: list[Fields], target: Target, name: str) -> Plan:

@@ -7,7 +7,7 @@ from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.plan import Plan, fields_for
 from arkwright.gateway.worker import Worker
 from arkwright.wire import openai_answer
-from arkwright.wire.openai_request import EMBEDDING, Request, encode, shapes
+from arkwright.wire.openai_request import EMBEDDING, Request, encode, shapes, texts
 
 INPUTS_MAX = 2048
 
@@ -18,10 +18,10 @@ def create(worker: Worker, exchange: Exchange) -> None:
     principal = authenticate(worker.state, exchange)
     request = Request(exchange.body, _SHAPES)
     model = find_model(worker.state, principal, request.take("model"), "embedding")
-    given = request.take("input")
-    if given in ("", []) or (isinstance(given, list) and any(one in ("", []) for one in given)):
-        raise InvalidInput("'input' must not be empty, and none of its texts may be.", param="input")
-    if isinstance(given, list) and not isinstance(given[0], int) and len(given) > INPUTS_MAX:
+    given = texts(request.take("input"), "input")
+    if not all(given):
+        raise InvalidInput("None of the texts of 'input' may be empty.", param="input")
+    if len(given) > INPUTS_MAX:
         raise InvalidInput(f"'input' has {len(given)} texts; the most taken is {INPUTS_MAX}.", param="input")
 
     def plan(target: Target) -> Plan:
