@@ -1,0 +1,265 @@
+"""Keeps processes running: starts what it is told to, restarts what dies, stops in order.
+
+Knows argv, environment and time-outs; must never know what a process is for, and never touch a database.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from arkwright.basics import clock
+from arkwright.basics.paths import DataDir
+from arkwright.host import lifeline
+
+BACKOFF_FIRST_S = 0.1
+BACKOFF_MAX_S = 10.0
+STEADY_AFTER_S = 30.0  # A process that ran this long starts its next life without waiting long.
+HURRY_S = 0.5
+LOG_BYTES_MAX = 10 * 1024 * 1024
+LINE_BYTES_MAX = 1024 * 1024
+
+log = structlog.get_logger()
+
+
+class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`stop_order`: lower ends first; processes of one order end together."""
+
+    name: str
+    argv: tuple[str, ...]
+    environment: dict[str, str] = {}
+    stop_timeout_s: float = 10.0
+    stop_order: int = 2
+
+
+class ProcessInfo(msgspec.Struct, frozen=True):
+    name: str
+    pid: int | None
+    state: str  # running | backing-off | stopped
+    restarts: int
+    started_at_us: int
+    last_exit: str
+    ready: bool
+
+
+class _Request(msgspec.Struct, forbid_unknown_fields=True):
+    op: str
+    process: ProcessSpec | None = None
+    name: str = ""
+
+
+class _Child:
+    """One process and its next lives."""
+
+    def __init__(self, spec: ProcessSpec, paths: DataDir, lifeline_fd: int, hurry: asyncio.Event) -> None:
+        self.spec = spec
+        self._paths = paths
+        self._lifeline_fd = lifeline_fd
+        self._hurry = hurry
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = asyncio.Event()
+        self._restarts = 0
+        self._started_at_us = 0
+        self._last_exit = ""
+        self._task = asyncio.create_task(self._keep_running())
+
+    @property
+    def info(self) -> ProcessInfo:
+        running = self._process is not None and self._process.returncode is None
+        pid = self._process.pid if self._process is not None and running else None
+        state = "running" if running else "stopped" if self._task.done() else "backing-off"
+        ready = running and lifeline.ready_file(self._paths, self.spec.name).exists()
+        return ProcessInfo(self.spec.name, pid, state, self._restarts, self._started_at_us, self._last_exit, ready)
+
+    async def stop(self) -> None:
+        """Ask, wait, insist. Returns once the process is gone."""
+        self._stopping.set()
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            if not await self._ended_in_time(process):
+                log.warning("killed: it did not stop in time", process=self.spec.name)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        await self._task
+
+    async def _ended_in_time(self, process: asyncio.subprocess.Process) -> bool:
+        ended = asyncio.create_task(process.wait())
+        hurried = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({ended, hurried}, timeout=self.spec.stop_timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if self._hurry.is_set() and not ended.done():
+            await asyncio.wait({ended}, timeout=HURRY_S)
+        for task in (ended, hurried):
+            task.cancel()
+        return process.returncode is not None
+
+    async def _keep_running(self) -> None:
+        delay_s = BACKOFF_FIRST_S
+        loop = asyncio.get_running_loop()
+        while not self._stopping.is_set():
+            began = loop.time()
+            await self._live()
+            if self._stopping.is_set():
+                break
+            if loop.time() - began >= STEADY_AFTER_S:
+                delay_s = BACKOFF_FIRST_S
+            log.warning("process ended", process=self.spec.name, exit=self._last_exit, restart_in_s=delay_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay_s)
+            delay_s = min(delay_s * 2, BACKOFF_MAX_S)
+            self._restarts += 1
+        self._forget_ready()
+
+    async def _live(self) -> None:
+        """One life, from start to exit."""
+        self._forget_ready()
+        self._started_at_us = clock.now_us()
+        try:
+            self._process = await self._spawn()
+        except OSError as error:
+            self._last_exit = f"could not start: {error}"
+            return
+        if self._stopping.is_set():  # Stopped while it was being started: `stop` saw no process yet.
+            self._process.terminate()
+        code = await self._process.wait()
+        self._last_exit = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        self._forget_ready()
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ARKWRIGHT_")}
+        environment = {
+            **inherited,
+            **self.spec.environment,
+            lifeline.FD_VARIABLE: str(self._lifeline_fd),
+            lifeline.NAME_VARIABLE: self.spec.name,
+        }
+        with _open_log(self._paths.logs / f"{self.spec.name}.log") as file:
+            return await asyncio.create_subprocess_exec(
+                *self.spec.argv,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                pass_fds=(self._lifeline_fd,),
+                process_group=0,  # A terminal's Ctrl-C reaches only who orders the stop.
+            )
+
+    def _forget_ready(self) -> None:
+        lifeline.ready_file(self._paths, self.spec.name).unlink(missing_ok=True)
+
+
+class Supervisor:
+    """Make it inside a running loop; `serve` its socket, `put` processes, `stop` once."""
+
+    def __init__(self, paths: DataDir) -> None:
+        self._paths = paths
+        self._children: dict[str, _Child] = {}
+        self._changing = asyncio.Lock()
+        self._lifeline_read, self._lifeline_write = os.pipe()
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self.hurry = asyncio.Event()
+        self.stop_asked = asyncio.Event()
+
+    async def listen(self) -> None:
+        path = self._paths.supervisor_socket
+        path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._converse, path, limit=LINE_BYTES_MAX)
+        path.chmod(0o600)
+
+    async def put(self, spec: ProcessSpec) -> None:
+        """Idempotent; a changed spec restarts the process."""
+        if not spec.argv or not spec.name or "/" in spec.name or spec.name.startswith("."):
+            raise ValueError("a process needs an argv, and a name that can be a file's")
+        async with self._changing:
+            child = self._children.get(spec.name)
+            if child is not None and child.spec == spec:
+                return
+            if child is not None:
+                await child.stop()
+            if not self.stop_asked.is_set():
+                self._children[spec.name] = _Child(spec, self._paths, self._lifeline_read, self.hurry)
+
+    async def remove(self, name: str) -> None:
+        async with self._changing:
+            child = self._children.pop(name, None)
+            if child is not None:
+                await child.stop()
+
+    def processes(self) -> list[ProcessInfo]:
+        return [child.info for _, child in sorted(self._children.items())]
+
+    async def stop(self) -> None:
+        """Everything, lower `stop_order` first; then the socket. Idempotent."""
+        self.stop_asked.set()
+        async with self._changing:
+            ordered = sorted(self._children.values(), key=_stop_order)
+            for _, together in groupby(ordered, key=_stop_order):
+                await asyncio.gather(*(child.stop() for child in together))
+            self._children.clear()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        self._paths.supervisor_socket.unlink(missing_ok=True)
+        for fd in (self._lifeline_write, self._lifeline_read):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            while line := await reader.readline():
+                writer.write(msgspec.json.encode(await self._answer(line)) + b"\n")
+                await writer.drain()
+        except (OSError, ValueError, asyncio.CancelledError):
+            pass  # The caller hung up, sent a line without end, or we stop.
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = msgspec.json.decode(line, type=_Request)
+            if request.op == "put" and request.process is not None:
+                await self.put(request.process)
+            elif request.op == "remove" and request.name:
+                await self.remove(request.name)
+            elif request.op == "list":
+                return {"processes": self.processes()}
+            elif request.op == "stop":
+                self.stop_asked.set()
+            else:
+                return {"error": f"unknown or incomplete operation {request.op!r}"}
+        except (msgspec.MsgspecError, ValueError) as error:
+            return {"error": str(error)}
+        return {}
+
+
+def _stop_order(child: _Child) -> int:
+    return child.spec.stop_order
+
+
+@contextlib.contextmanager
+def _open_log(path: Path) -> Iterator[int]:
+    """Append to the process's log; an overgrown one is set aside first."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size > LOG_BYTES_MAX:
+            path.rename(path.with_suffix(".log.1"))
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
