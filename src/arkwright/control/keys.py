@@ -1,0 +1,156 @@
+"""API keys: made, narrowed, disabled. Never deleted, since charges name them.
+
+Law: a secret is told when the key is made and is nowhere afterwards but, as its SHA-256, in the database.
+"""
+
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from arkwright.basics.errors import Conflict, InvalidInput
+from arkwright.basics.ids import new_api_key, new_id, secret_sha256
+from arkwright.control import projects
+from arkwright.control.session import Change, Page, Session, given, missing, model_name, page, record, title
+from arkwright.store import tenancy
+from arkwright.store.database import Connection
+from arkwright.store.tenancy import ApiKey, Organization
+
+SECRET_LENGTH_MIN, SECRET_LENGTH_MAX = 8, 256
+MODELS_MAX = 1_000
+
+
+class KeyFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A field left out stays as it is. `models` empty: every model; `expires_at` null: never."""
+
+    models: list[str] | UnsetType = UNSET
+    expires_at: datetime | UnsetType | None = UNSET
+    disabled: bool | UnsetType = UNSET
+
+
+class KeyChanges(KeyFields, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    name: str | UnsetType = UNSET
+
+
+class KeySpec(KeyFields, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`secret` may be the operator's own; without one it is generated and told once."""
+
+    project: str = projects.DEFAULT
+    name: str = ""
+    secret: str | UnsetType = UNSET
+
+
+async def get(connection: Connection, organization: Organization, key_id: str) -> ApiKey:
+    """Within this organization only. Raises NotFound."""
+    found = await tenancy.key(connection, organization.id, key_id)
+    if found is None:
+        raise missing("key", key_id)
+    return found
+
+
+async def listing(connection: Connection, organization: Organization, after: str, limit: int) -> Page:
+    return page(await tenancy.keys(connection, organization.id, after=after, limit=limit + 1), limit)
+
+
+async def create(session: Session, organization: Organization, spec: KeySpec) -> Change:
+    """The change holds the secret, once. Raises Conflict when a given secret is in use."""
+    if isinstance(spec.secret, str):
+        secret = _checked_secret(spec.secret)
+        if await tenancy.key_by_secret(session.connection, secret_sha256(secret)) is not None:
+            raise Conflict("this secret is the one of a key that exists already", param="secret")
+    else:
+        secret = new_api_key()
+    project = await projects.wanted(session, organization, spec.project)
+    key = _checked(
+        ApiKey(
+            id=new_id("key"),
+            organization_id=organization.id,
+            project_id=project.id,
+            project=project.name,
+            name=spec.name,
+            hint=secret[-4:],
+            models=sorted(set(spec.models)) if spec.models is not UNSET else [],
+            expires_at=None if spec.expires_at is UNSET else spec.expires_at,
+            disabled=spec.disabled is True,
+            created_at=datetime.now(UTC),
+        )
+    )
+    await tenancy.insert_key(session.connection, key, secret_sha256(secret))
+    told = secret if spec.secret is UNSET else None  # What the operator gave needs no telling.
+    return await _record(session, organization, None, key, told)
+
+
+async def ensure(session: Session, organization: Organization, spec: KeySpec) -> Change:
+    """A key with a secret is found by it, one without by (organization, project, name); so twice makes no second key.
+
+    Raises Conflict when the secret is in use elsewhere.
+    """
+    if isinstance(spec.secret, str):
+        found = await tenancy.key_by_secret(session.connection, secret_sha256(_checked_secret(spec.secret)))
+        if found is not None and (found.organization_id != organization.id or found.project != spec.project):
+            raise Conflict("this secret is the one of a key elsewhere; a key stays in its project", param="secret")
+    else:
+        project = await projects.wanted(session, organization, spec.project)
+        found = await tenancy.key_by_name(session.connection, organization.id, project.id, spec.name)
+    if found is None:
+        return await create(session, organization, spec)
+    name = spec.name if spec.name else UNSET
+    changes = KeyChanges(name=name, models=spec.models, expires_at=spec.expires_at, disabled=spec.disabled)
+    return await update(session, organization, found, changes)
+
+
+async def update(session: Session, organization: Organization, before: ApiKey, fields: KeyChanges) -> Change:
+    wanted = given(fields)
+    if "models" in wanted:
+        wanted["models"] = sorted(set(wanted["models"]))
+    after = _checked(msgspec.structs.replace(before, **wanted))
+    if after != before:
+        await tenancy.update_key(session.connection, after)
+    return await _record(session, organization, before, after)
+
+
+def view(organization: Organization, key: ApiKey) -> dict[str, object]:
+    return {
+        "organization": organization.name,
+        "project": key.project,
+        "name": key.name,
+        "models": key.models,
+        "expires_at": None if key.expires_at is None else key.expires_at.astimezone(UTC).isoformat(),
+        "disabled": key.disabled,
+    }
+
+
+def _checked_secret(secret: str) -> str:
+    plain = secret.isascii() and secret.isprintable() and " " not in secret
+    if not SECRET_LENGTH_MIN <= len(secret) <= SECRET_LENGTH_MAX or not plain:
+        raise InvalidInput(
+            f"a secret has {SECRET_LENGTH_MIN} to {SECRET_LENGTH_MAX} printable ASCII characters without blanks",
+            param="secret",
+        )
+    return secret
+
+
+def _checked(key: ApiKey) -> ApiKey:
+    if key.name:
+        title(key.name)
+    if len(key.models) > MODELS_MAX:
+        raise InvalidInput(f"a key names at most {MODELS_MAX} models; leave the list empty for all", param="models")
+    for model in key.models:
+        model_name(model, "models")  # A model may be allowed before it exists.
+    if key.expires_at is not None and key.expires_at.tzinfo is None:
+        raise InvalidInput("expires_at needs its time zone, such as 2027-01-31T00:00:00Z", param="expires_at")
+    return key
+
+
+async def _record(
+    session: Session, organization: Organization, before: ApiKey | None, after: ApiKey, secret: str | None = None
+) -> Change:
+    return await record(
+        session,
+        "key",
+        f"{organization.name}/{after.project}/{after.name or '…' + after.hint}",
+        id=after.id,
+        before=view(organization, before) if before else None,
+        after=view(organization, after),
+        secret=secret,
+    )
