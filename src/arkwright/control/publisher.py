@@ -1,0 +1,175 @@
+"""Makes the data plane know: builds the snapshot from the database and tells every worker of this host.
+
+Law: a snapshot is one moment of the database, written whole or not at all, and its version only ever rises; the word
+that workers poll is raised after the file is in place.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from arkwright import engines, providers
+from arkwright.basics.clock import datetime_from_us, now_us, us_from_datetime
+from arkwright.domain import snapshot as snapshots
+from arkwright.domain.catalog import Model, Target
+from arkwright.domain.snapshot import Snapshot
+from arkwright.domain.tenancy import Key, Organization
+from arkwright.host.leases import LeaseWords
+from arkwright.store import pricing
+from arkwright.store.database import Connection, Database, load_queries
+
+CHANNEL = "arkwright_config"
+POLL_SECONDS = 2.0
+PROPAGATION_SECONDS = 2.0
+_queries = load_queries("snapshot")
+_log = structlog.get_logger("publisher")
+
+
+class Publisher:
+    """One per host; `publish` may be called at any time and by several callers at once."""
+
+    def __init__(self, database: Database, words: LeaseWords, path: Path) -> None:
+        self._database = database
+        self._words = words
+        self._path = path
+        self._lock = asyncio.Lock()
+        self._last: Snapshot | None = _read(path)
+        self.published = asyncio.Event()
+
+    async def publish(self) -> int:
+        """Bring the file up to the database; returns the version that holds everything committed before the call."""
+        async with self._lock:
+            async with self._database.snapshot() as connection:
+                fresh = await build(connection, now_us())
+            last = self._last
+            if last is None or _content(fresh) != _content(last):
+                version = max(last.version if last else 0, self._words.snapshot_version) + 1
+                last = msgspec.structs.replace(fresh, version=version)
+                await asyncio.to_thread(_write, self._path, snapshots.encode(last))
+                self._last = last
+            if self._words.snapshot_version != last.version:
+                self._words.snapshot_version = last.version
+            self.published.set()
+            return last.version
+
+    async def propagate(self, patience_s: float = PROPAGATION_SECONDS) -> bool:
+        """Publish, and wait until every living worker serves by it; False when one did not in time."""
+        version = await self.publish()
+        deadline = asyncio.get_running_loop().time() + patience_s
+        while not self._all_loaded(version):
+            if asyncio.get_running_loop().time() > deadline:
+                return False
+            await asyncio.sleep(0.005)
+        return True
+
+    async def run(self) -> None:
+        """Publish whenever the database says that something changed, and every two seconds. Ends only by an error."""
+        listener = await self._database.connect()
+        try:
+            await listener.execute(f"LISTEN {CHANNEL}")
+            while True:
+                await self.publish()
+                async for _ in listener.notifies(timeout=POLL_SECONDS, stop_after=1):
+                    pass
+        finally:
+            await listener.close()
+
+    def _all_loaded(self, version: int) -> bool:
+        # A worker that has loaded nothing yet is starting and will load the newest.
+        return all(slot.loaded_version >= version for slot in self._words.slots() if slot.alive and slot.loaded_version)
+
+
+async def build(connection: Connection, at_us: int) -> Snapshot:
+    """The snapshot of the transaction's moment, version 0."""
+    organizations = [Organization(**row._asdict()) async for row in _queries.organizations(connection)]
+    keys = {row.secret_sha256: _key(row) async for row in _queries.keys(connection)}
+    return Snapshot(
+        version=0,
+        built_at_us=at_us,
+        organizations={organization.id: organization for organization in organizations},
+        keys=keys,
+        models=await _models(connection),
+        prices=tuple(await pricing.in_force(connection, datetime_from_us(at_us))),
+    )
+
+
+def _key(row: Any) -> Key:
+    expires_at_us = None if row.expires_at is None else us_from_datetime(row.expires_at)
+    return Key(row.id, row.organization_id, row.project_id, frozenset(row.models), expires_at_us, row.disabled)
+
+
+async def _models(connection: Connection) -> dict[str, Model]:
+    by_provider = {row.id: row async for row in _queries.providers(connection)}
+    by_deployment: dict[str, list[Any]] = {}
+    async for row in _queries.ready_replicas(connection):
+        by_deployment.setdefault(row.deployment_id, []).append(row)
+    models = {}
+    async for row in _queries.models(connection):
+        if row.provider_id is not None:
+            targets = [_provider_target(by_provider[row.provider_id], row.upstream_name)]
+        else:
+            targets = [
+                _replica_target(replica, row.upstream_name) for replica in by_deployment.get(row.deployment_id, [])
+            ]
+        models[row.name] = Model(
+            id=row.id,
+            name=row.name,
+            kind=row.kind,
+            created_at_us=us_from_datetime(row.created_at),
+            context_tokens=row.context_tokens,
+            max_output_tokens=row.max_output_tokens,
+            targets=tuple(targets),
+        )
+    return models
+
+
+def _provider_target(provider: Any, upstream_name: str) -> Target:
+    return Target(
+        id=provider.id,
+        name=provider.name,
+        base_url=provider.base_url,
+        upstream_model=upstream_name,
+        sealed_key=bytes(provider.sealed_key),
+        traits=providers.kind(provider.kind).traits(provider.options),
+    )
+
+
+def _replica_target(replica: Any, upstream_name: str) -> Target:
+    return Target(
+        id=replica.id,
+        name=replica.name,
+        base_url=replica.url,
+        upstream_model=upstream_name,
+        sealed_key=bytes(replica.sealed_key),
+        traits=engines.REGISTRY[replica.engine].traits(replica.options),
+    )
+
+
+def _content(snapshot: Snapshot) -> Snapshot:
+    """What makes two snapshots the same to a gateway."""
+    return msgspec.structs.replace(snapshot, version=0, built_at_us=0)
+
+
+def _read(path: Path) -> Snapshot | None:
+    """The snapshot of the former life, so that versions go on from there; None when there is none that can be read."""
+    try:
+        return snapshots.decode(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+        _log.warning("the former snapshot cannot be read; writing a new one", error=str(error))
+        return None
+
+
+def _write(path: Path, raw: bytes) -> None:
+    draft = path.with_name(path.name + ".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())  # Workers may have to start from it after a power cut, without us.
+    os.replace(draft, path)
