@@ -6,6 +6,8 @@ Nothing of the control plane runs; what it would have published is written here.
 import asyncio
 import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,15 +59,23 @@ class GatewayHost:
     writer: JournalWriter
     journal_dir: Path
     port: int
+    _made: list[Settings]
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    async def call(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+    @asynccontextmanager
+    async def connect(self, limit: int = 2**16) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=limit)
         try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def call(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
+        async with self.connect() as (reader, writer):
             writer.write(head(method, path, {"content-length": str(len(body)), **(headers or {})}) + body)
             return await read_answer(reader, method)
-        finally:
-            writer.close()
 
     async def post(self, path: str, body: dict[str, Any], key: str = POSTPAID) -> Answer:
         return await self.call("POST", path, json.dumps(body).encode(), {"authorization": f"Bearer {key}"})
@@ -79,6 +89,10 @@ class GatewayHost:
 
     def settled(self) -> list[journal.Settled]:
         return [record for record in self.records() if isinstance(record, journal.Settled)]
+
+    def limits(self, settings: Settings) -> None:
+        """Other settings for the connections made from now on."""
+        self._made[0] = settings
 
     def held(self) -> int:
         return self.words.held(0)
@@ -173,10 +187,13 @@ async def start(tmp_path: Path, content: Snapshot, **settings: Any) -> GatewayHo
     )
     worker = Worker(loop, made, words, slot, Charging(writer, slot))
     worker.use(State(content, b"\0" * 32))
+    current = [made]
     server = await loop.create_server(
-        lambda: Connection(loop, lambda x: route(worker, x), lambda _: None, made, worker.connections), "127.0.0.1", 0
+        lambda: Connection(loop, lambda x: route(worker, x), lambda _: None, current[0], worker.connections),
+        "127.0.0.1",
+        0,
     )
-    host = GatewayHost(worker, words, writer, made.paths.journal, server.sockets[0].getsockname()[1])
+    host = GatewayHost(worker, words, writer, made.paths.journal, server.sockets[0].getsockname()[1], current)
 
     async def sweep() -> None:
         while True:

@@ -78,7 +78,8 @@ class Connection(asyncio.Protocol):
         self._headers: Headers = []
         self._chunks: list[bytes] = []
         self._body_bytes = 0
-        self._head_bytes = 0
+        self._head_bytes = 0  # Arrived since the last message ended, while a head is awaited.
+        self._field_bytes = 0  # Names and values of the head being parsed.
         self._in_head = True
         self._exchange: Exchange | None = None
 
@@ -106,9 +107,12 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
             if self._in_head and self._head_bytes > self._limits.header_bytes_max:
-                raise HeadTooLarge(f"The request's head is longer than {self._limits.header_bytes_max} bytes.")
+                raise self._head_too_large()
         except httptools.HttpParserUpgrade:
-            self._refuse(InvalidInput("This server does not switch protocols.", code="upgrade_not_supported"))
+            # An offer to switch protocols may be ignored; what follows may be in the other one, so it is not read.
+            self._closing = True
+            if self._waiting and isinstance(self._waiting[-1], Exchange):
+                self._waiting[-1].keep_alive = False
         except httptools.HttpParserError as error:
             refusal = error.__context__ if isinstance(error.__context__, ArkwrightError) else None
             self._refuse(refusal or InvalidInput("The request is not valid HTTP/1.1.", code="invalid_http"))
@@ -136,6 +140,7 @@ class Connection(asyncio.Protocol):
         self._headers = []
         self._chunks = []
         self._body_bytes = 0
+        self._field_bytes = 0
         self._in_head = True
         self._exchange = None
         if self._current is None:
@@ -147,6 +152,9 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self._headers) >= HEADERS_MAX:
             raise HeadTooLarge(f"The request has more than {HEADERS_MAX} headers.")
+        self._field_bytes += len(name) + len(value)
+        if self._field_bytes + len(self._url) > self._limits.header_bytes_max:
+            raise self._head_too_large()
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -298,12 +306,17 @@ class Connection(asyncio.Protocol):
         hosts = sum(name == b"host" for name, _ in self._headers)
         if lengths and codings:
             raise InvalidInput("A request has either a length or a transfer coding, not both.", code="invalid_http")
+        if self._parser.get_http_version() not in ("1.0", "1.1"):
+            raise InvalidInput("This server speaks HTTP/1.1.", code="invalid_http")
         if len(codings) > 1 or (codings and codings[0].strip().lower() != b"chunked"):
             raise InvalidInput("The only transfer coding taken is chunked.", code="invalid_http")
         if hosts > 1 or (hosts == 0 and self._parser.get_http_version() == "1.1"):
             raise InvalidInput("A request has exactly one Host header.", code="invalid_http")
         if lengths and int(lengths[0]) > self._limits.body_bytes_max:
             raise self._too_large()
+
+    def _head_too_large(self) -> HeadTooLarge:
+        return HeadTooLarge(f"The request's head is longer than {self._limits.header_bytes_max} bytes.")
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The request body is longer than {self._limits.body_bytes_max} bytes, the most taken here.")

@@ -38,7 +38,7 @@ BEHAVIOURS = {
     "slow": "mock;gap_ms=30;tokens=20",
     "late": "mock;wait_ms=300",
     "garbage": "mock;garbage=1",
-    "big": "mock;tokens=400;pad=4000",
+    "huge": "mock;tokens=400;pad=40000",  # More than the buffers of two sockets hold.
     "greedy": "mock;prompt=100000;tokens=5",
     "vectors": "mock;prompt=7",
     **{f"status-{status}": f"mock;status={status}" for status in (400, 401, 404, 422, 429, 500, 503)},

@@ -146,14 +146,13 @@ async def test_an_upstream_that_breaks_mid_stream_bills_what_was_delivered(gatew
 
 async def hang_up(gateway: GatewayHost, model: str, events: int, key: str = POSTPAID, stream: bool = True) -> None:
     body = json.dumps({"model": model, "stream": stream, "messages": [{"role": "user", "content": "x"}]}).encode()
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    headers = {"authorization": f"Bearer {key}", "content-length": str(len(body))}
-    writer.write(head("POST", "/v1/chat/completions", headers) + body)
-    for _ in range(events):
-        await reader.readuntil(b"\n\n")
-    if not events:
-        await asyncio.sleep(0.1)
-    writer.transport.abort()
+    async with gateway.connect() as (reader, writer):
+        headers = {"authorization": f"Bearer {key}", "content-length": str(len(body))}
+        writer.write(head("POST", "/v1/chat/completions", headers) + body)
+        for _ in range(events):
+            await reader.readuntil(b"\n\n")
+        if not events:
+            await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize(("model", "events", "stream"), [("slow", 3, True), ("late", 0, True), ("late", 0, False)])
@@ -258,18 +257,18 @@ async def test_embeddings_are_charged_for_their_input(gateway: GatewayHost) -> N
 
 async def test_back_pressure_reaches_the_upstream(gateway: GatewayHost, upstream: OpenAIUpstream) -> None:
     """A client that does not read stops the upstream from being read, and then gets everything."""
-    body = json.dumps({"model": "big", "stream": True, "messages": [{"role": "user", "content": "x"}]}).encode()
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, limit=2**16)
-    headers = {"authorization": f"Bearer {POSTPAID}", "content-length": str(len(body))}
-    writer.write(head("POST", "/v1/chat/completions", headers) + body)
-    await asyncio.sleep(0.5)
-    await reader.readuntil(b"\r\n\r\n")
-    size = 0
-    while (line := int(await reader.readline(), 16)) and (await asyncio.sleep(0)) is None:
-        size += len(await reader.readexactly(line + 2)) - 2
-    writer.close()
-    assert size > 400 * 4000
-    assert (await one_charge(gateway)).usage.output_tokens == 400
+    body = json.dumps({"model": "huge", "stream": True, "messages": [{"role": "user", "content": "x"}]}).encode()
+    async with gateway.connect() as (reader, writer):
+        headers = {"authorization": f"Bearer {POSTPAID}", "content-length": str(len(body))}
+        writer.write(head("POST", "/v1/chat/completions", headers) + body)
+        await asyncio.sleep(0.5)  # Time in which everything would have been written, were nothing held back.
+        assert 0 < upstream.generated[0] < 400
+        await reader.readuntil(b"\r\n\r\n")
+        size = 0
+        while line := int(await reader.readline(), 16):
+            size += len(await reader.readexactly(line + 2)) - 2
+        assert size > 400 * 40_000
+        assert (await one_charge(gateway)).usage.output_tokens == 400
 
 
 async def test_two_requests_on_one_connection_are_two_charges(gateway: GatewayHost) -> None:
@@ -277,10 +276,9 @@ async def test_two_requests_on_one_connection_are_two_charges(gateway: GatewayHo
     request = head(
         "POST", "/v1/chat/completions", {"authorization": f"Bearer {POSTPAID}", "content-length": str(len(body))}
     )
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    writer.write((request + body) * 5)
-    ids = {(await read_answer(reader)).headers["x-request-id"] for _ in range(5)}
-    writer.close()
-    await gateway.quiet()
-    assert {f"req_{charge.event_id.hex()}" for charge in gateway.settled()} == ids
-    assert len(ids) == 5
+    async with gateway.connect() as (reader, writer):
+        writer.write((request + body) * 5)
+        ids = {(await read_answer(reader)).headers["x-request-id"] for _ in range(5)}
+        await gateway.quiet()
+        assert {f"req_{charge.event_id.hex()}" for charge in gateway.settled()} == ids
+        assert len(ids) == 5
