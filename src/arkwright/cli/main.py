@@ -1,0 +1,52 @@
+"""The `arkwright` command: a table of commands, each in a module that is imported only when it runs."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from arkwright import __version__
+from arkwright.basics.errors import ArkwrightError
+from arkwright.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, exit_code
+
+# name → where its function (or group of functions) is, and what it does.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("arkwright.cli.up:up", "Bring a whole platform up on this machine; Ctrl-C stops it."),
+    "down": ("arkwright.cli.down:down", "Stop everything that `up` started."),
+    "status": ("arkwright.cli.status:status", "Show what runs, and whether it is ready."),
+    "doctor": ("arkwright.cli.doctor:doctor", "Look for what is wrong, and say how to mend it."),
+    "config": ("arkwright.cli.config:config", "Show every setting, its value, where it came from, and its meaning."),
+    "serve": ("arkwright.cli.serve:serve", "Run one role in the foreground, for clusters and service managers."),
+    "version": ("arkwright.cli.version:version", "Show the version."),
+}
+
+
+def build() -> App:
+    app = App(
+        name="arkwright",
+        help="A self-hosted Model-as-a-Service platform: serve models, meter every token once, bill it exactly.",
+        version=__version__,
+        result_action="return_value",
+    )
+    for name, (where, meaning) in COMMANDS.items():
+        app.command(where, name=name, help=meaning)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not running, 4 already running, 130 interrupted."""
+    try:
+        result = build()(list(sys.argv[1:] if arguments is None else arguments), exit_on_error=False)
+    except CycloptsError:  # Told already, with the usage.
+        raise SystemExit(EXIT_USAGE) from None
+    except ArkwrightError as error:
+        sys.stderr.write(f"arkwright: {error.message}\n")
+        raise SystemExit(exit_code(error)) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:  # The reader of our output went away, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_FAILED) from None
+    raise SystemExit(result if isinstance(result, int) else 0)

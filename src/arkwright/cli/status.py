@@ -1,0 +1,52 @@
+"""`arkwright status`: what runs, on which port, how ready, how far behind."""
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from arkwright.basics import clock, settings
+from arkwright.cli import inspection
+from arkwright.cli.inspection import View
+from arkwright.cli.options import EXIT_FAILED, EXIT_NOT_RUNNING, EXIT_OK, DataDirOption, JsonOption
+
+
+def status(*, json_output: JsonOption = False, data_dir: DataDirOption = None) -> int:
+    """Show what runs, and whether it is ready. Exit code: 0 ready, 1 not ready, 3 not running."""
+    seen = inspection.view(settings.load({"data_dir": str(data_dir) if data_dir else None}))
+    if json_output:
+        print(msgspec.json.encode(seen).decode())
+    else:
+        _show(seen)
+    if not seen.running:
+        return EXIT_NOT_RUNNING
+    return EXIT_OK if seen.ready else EXIT_FAILED
+
+
+def _show(seen: View) -> None:
+    console = Console(highlight=False)
+    if not seen.running:
+        held = f" (its directory is held by {seen.holder})" if seen.holder else ""
+        console.print(f"No platform runs in {seen.data_dir}{held}.", soft_wrap=True)
+        return
+    said = "[green]ready[/]" if seen.ready else f"[red]not ready[/]: {seen.missing}"
+    console.print(f"{seen.base_url}  {said}  (version {seen.version}, {seen.data_dir})", soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("process", "pid", "state", "ready", "up", "restarts", "last exit"):
+        table.add_column(column)
+    for process in seen.processes:
+        up_s = (clock.now_us() - process.started_at_us) // 1_000_000
+        table.add_row(
+            process.name,
+            str(process.pid or "-"),
+            process.state,
+            "yes" if process.ready else "-",
+            f"{up_s} s",
+            str(process.restarts),
+            process.last_exit or "-",
+        )
+    console.print(table)
+    behind = [worker for worker in seen.workers if worker.loaded_version != seen.snapshot_version]
+    unsettled = "unknown" if seen.journal.unsettled_bytes is None else f"{seen.journal.unsettled_bytes:,} bytes"
+    console.print(f"database  {seen.database}", soft_wrap=True)
+    console.print(f"snapshot  version {seen.snapshot_version}; {len(seen.workers)} workers, {len(behind)} behind")
+    console.print(f"journal   {seen.journal.written_bytes:,} bytes written, {unsettled} not in the ledger yet")
