@@ -31,7 +31,15 @@ from tests.doubles.journals import records_in
 UNIT = 10**12
 PREPAID, POSTPAID = "ak-prepaid", "ak-postpaid"
 SCOPED, DISABLED, EXPIRED, UNPRICED = "ak-scoped", "ak-disabled", "ak-expired", "ak-euro"
-LLAMA = Traits(usage_source="engine", counts_choices=False, enforces_tool_choice=False, legacy_logprobs=False)
+LLAMA = Traits(
+    usage_source="engine",
+    counts_choices=False,
+    enforces_tool_choice=False,
+    progress="timings",
+    on_disconnect="stop",
+    legacy_logprobs=False,
+    refuses=("echo", "image_url"),
+)
 
 
 @dataclass

@@ -149,17 +149,22 @@ def _whole(path: str, body: dict[str, Any], how: dict[str, Any]) -> dict[str, An
 
 
 def _events(body: dict[str, Any], how: dict[str, Any]) -> list[bytes]:
-    def event(choices: list[dict[str, Any]], usage: object = None) -> bytes:
+    def event(choices: list[dict[str, Any]], usage: object = None, timings: object = None) -> bytes:
         chunk = {"id": "chatcmpl-mock", "object": "chat.completion.chunk", "model": body["model"], "choices": choices}
         if usage is not None:
             chunk["usage"] = usage
+        if timings is not None and body.get("timings_per_token"):  # As llama.cpp writes them: last, without spaces.
+            chunk["timings"] = timings
+            return b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n"
         return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
     word = "tok " + "x" * how["pad"]
+    said: dict[str, Any] = {"text": word} if "prompt" in body else {"delta": {"content": word}}
     events = [
         event(
-            [{"index": 0, "delta": {"content": word}, "finish_reason": None}],
+            [{"index": 0, **said, "finish_reason": None}],
             _usage(how, number + 1) if how["usage"] == "each" else None,
+            {"cache_n": how["cached"], "prompt_n": how["prompt"] - how["cached"], "predicted_n": number + 1},
         )
         for number in range(how["tokens"])
     ]

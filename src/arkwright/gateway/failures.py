@@ -24,8 +24,8 @@ RETRY_AFTER_MAX_S = 3600
 def of_status(status: int, headers: Headers, body: bytes, model: Model) -> ArkwrightError:
     """An upstream's error answer as ours."""
     said = openai_errors.complaint(body)
-    if said.prompt_tokens is not None and said.context_tokens is not None:
-        return too_long(said.prompt_tokens, said.context_tokens)
+    if said.prompt_tokens is not None:
+        return too_long(said.prompt_tokens, said.context_tokens or model.context_tokens)
     kind = _CALLER_ERRORS.get(status)
     if kind is not None:
         words = said.message[:_MESSAGE_MAX] or f"The model refused the request with status {status}."
@@ -80,7 +80,6 @@ def too_long(prompt_tokens: int, context_tokens: int) -> InvalidInput:
         f"This model's maximum context length is {context_tokens} tokens, but the request has {prompt_tokens} tokens. "
         "Shorten it and try again.",
         code="context_length_exceeded",
-        param="messages",
     )
 
 

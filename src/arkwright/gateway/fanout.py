@@ -1,12 +1,11 @@
 """Several calls that look like one: `n` choices asked for one by one, because the engine counts only one of them.
 
-To its consumer a FanOut is a call with one head, one body and one end; the first failure is the failure of all.
+To its consumer a FanOut is a call with one head, one streamed body and one end; the first failure is that of all.
 """
 
 from arkwright.gateway.upstream import Call, CallFailed, Consumer, Pool
 from arkwright.wire.http import Headers, request_head_end
-from arkwright.wire.openai_answer import NotAnAnswer
-from arkwright.wire.openai_choices import ChoiceStream, merged
+from arkwright.wire.openai_choices import ChoiceStream
 from arkwright.wire.openai_stream import DONE, StreamFollower
 from arkwright.wire.openai_usage import Counts, together
 
@@ -14,10 +13,9 @@ from arkwright.wire.openai_usage import Counts, together
 class FanOut:
     """`start` sends one body for each choice; `progress` is the engine's count over all of them."""
 
-    def __init__(self, consumer: Consumer, *, streamed: bool, choices_per_prompt: int) -> None:
+    def __init__(self, consumer: Consumer, *, choices_per_prompt: int) -> None:
         self._consumer = consumer
         self._choices_per_prompt = choices_per_prompt
-        self._streamed = streamed
         self._parts: list[_Part] = []
         self._stream = ChoiceStream()
         self._headed = False
@@ -81,26 +79,15 @@ class FanOut:
             self.cancel()
             self._consumer.on_failure(failure)
 
-    @property
-    def relays(self) -> bool:
-        return self._streamed
-
     def _finish(self) -> None:
+        """One usage chunk for all, then the end."""
         self._ended = True
-        try:
-            self._consumer.on_body(self._last())
-        except NotAnAnswer:
-            self._consumer.on_failure(CallFailed("its answer is not JSON", sent=True))
-            return
-        self._consumer.on_end()
-
-    def _last(self) -> bytes:
-        if not self._streamed:
-            return merged([b"".join(part.chunks) for part in self._parts], self._choices_per_prompt)
         counts = [part.follower.counts for part in self._parts]
         known = [count for count in counts if count is not None]
-        usage = self._stream.usage_event(known, self._choices_per_prompt) if len(known) == len(counts) else b""
-        return usage + DONE
+        if len(known) == len(counts):
+            self._consumer.on_body(self._stream.usage_event(known, self._choices_per_prompt))
+        self._consumer.on_body(DONE)
+        self._consumer.on_end()
 
 
 class _Part:
@@ -122,7 +109,7 @@ class _Part:
             self._whole.headed(self)
 
     def on_body(self, data: bytes) -> None:
-        if self.status != 200 or not self._whole.relays:
+        if self.status != 200:
             self.chunks.append(data)
             return
         self._whole.streamed(self, self.follower.feed(data))
@@ -130,7 +117,7 @@ class _Part:
             self._whole.failed(CallFailed("it reported an error", sent=True))
 
     def on_end(self) -> None:
-        if self.status == 200 and self._whole.relays and self.follower.cut:
+        if self.status == 200 and self.follower.cut:
             self._whole.failed(CallFailed("its stream ended early", sent=True))
             return
         self.complete = self.status == 200

@@ -3,6 +3,7 @@
 Law: `Charging.settle` or `Charging.void` is called exactly once for each Forward, whatever client and upstream do.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from arkwright.basics.errors import ArkwrightError, UpstreamFailed
@@ -17,6 +18,7 @@ from arkwright.gateway.plan import Plan, Planner
 from arkwright.gateway.upstream import Call, CallFailed
 from arkwright.wire import openai_answer, openai_errors
 from arkwright.wire.http import Headers, header, request_head_end
+from arkwright.wire.openai_assembly import Assembly
 from arkwright.wire.openai_stream import DONE, StreamFollower
 from arkwright.wire.sse import EventTooLong
 
@@ -33,6 +35,7 @@ class Forward:
     # Of the attempt under way:
     _plan: Plan
     _follower: StreamFollower
+    _assembly: Assembly
     _headers: Headers
     _chunks: list[bytes]
     _ttft_us: int | None
@@ -117,6 +120,7 @@ class Forward:
         except ArkwrightError as refusal:
             self._refused(refusal)
             return
+        self._assembly = Assembly()
         self._follower = StreamFollower(
             drop_usage=plan.drop_usage,
             strip_timings=target.traits.progress == "timings",
@@ -128,7 +132,7 @@ class Forward:
             body = plan.bodies[0]
             self._call = pool.send(head + request_head_end(body, request_id), body, self)
         else:
-            fanout = FanOut(self, streamed=plan.upstream_streamed, choices_per_prompt=plan.choices_per_prompt)
+            fanout = FanOut(self, choices_per_prompt=plan.choices_per_prompt)
             self._call = fanout
             fanout.start(pool, head, plan.bodies, request_id)
 
@@ -161,11 +165,8 @@ class Forward:
             self._cancel()
             self._broken(UpstreamFailed("The model sent an event that is too long."))
             return
-        if block and not self._disconnected:
-            if not self._exchange.begun:
-                self._ttft_us = self._elapsed_us()
-                self._exchange.begin(200, EVENT_STREAM, [(b"cache-control", b"no-cache")])
-            self._exchange.write(block)
+        if block:
+            self._pass_on(block)
         if self._follower.error_event is not None:
             error = failures.of_event(self._follower.error_event, self._admitted.model)
             self._cancel()
@@ -173,25 +174,36 @@ class Forward:
         elif self._follower.done:
             self._complete()
 
+    def _pass_on(self, block: bytes) -> None:
+        if self._ttft_us is None:
+            self._ttft_us = self._elapsed_us()
+        if self._plan.present is not None:
+            self._assembly.feed(block)
+        elif not self._disconnected:
+            if not self._exchange.begun:
+                self._exchange.begin(200, EVENT_STREAM, [(b"cache-control", b"no-cache")])
+            self._exchange.write(block)
+
     def _complete(self) -> None:
         """A stream came to its end: the last bytes wait for the record."""
         exchange = self._exchange
-        if not exchange.begun and not self._disconnected:
-            exchange.begin(200, EVENT_STREAM)
         if self._follower.counts is not None:
             metered = exact(self._follower.counts, self._target.traits.usage_source)
         elif (progress := self._progress()) is not None:
             metered = progress
         else:
             metered = estimated(len(exchange.body), self._follower.events)
-        finish: Finish = "disconnected" if self._disconnected else "completed"
-        self._settle(metered, finish, 200, lambda: exchange.finish(DONE))
+        if self._plan.present is not None:
+            self._answer(self._plan.present, self._assembly.body(), metered)
+            return
+        if not exchange.begun and not self._disconnected:
+            exchange.begin(200, EVENT_STREAM)
+        self._settle(metered, self._finish, 200, lambda: exchange.finish(DONE))
 
     def _whole(self, body: bytes) -> None:
         """A whole answer came: it waits for the record."""
         try:
             counts = openai_answer.counts(body)
-            answer = self._plan.present(body)
         except openai_answer.NotAnAnswer:
             self._broken(UpstreamFailed(f"The model `{self._admitted.model.name}` sent an answer that is not JSON."))
             return
@@ -201,9 +213,16 @@ class Forward:
             words = openai_answer.text(body).encode()
             metered = estimated(len(self._exchange.body), -(-len(words) // 4))
         self._ttft_us = self._elapsed_us()
-        finish: Finish = "disconnected" if self._disconnected else "completed"
-        kind = EVENT_STREAM if self._plan.streamed else JSON
-        self._settle(metered, finish, 200, lambda: self._exchange.answer(200, answer, kind))
+        assert self._plan.present is not None, "a whole answer can't be passed on as a stream"
+        self._answer(self._plan.present, body, metered)
+
+    def _answer(self, present: Callable[[bytes], bytes], body: bytes, metered: Metered) -> None:
+        answer, kind = present(body), EVENT_STREAM if self._plan.streamed else JSON
+        self._settle(metered, self._finish, 200, lambda: self._exchange.answer(200, answer, kind))
+
+    @property
+    def _finish(self) -> Finish:
+        return "disconnected" if self._disconnected else "completed"
 
     def _broken(self, error: ArkwrightError) -> None:
         """The call failed: before the first byte another target may serve, later only what was delivered is billed."""
@@ -216,7 +235,7 @@ class Forward:
         last = openai_errors.event(error)
         self._settle(metered, "upstream_error", 200, lambda: self._exchange.finish(last))
 
-    def _settle(self, metered: Metered, finish: Finish, status: int, answer: object) -> None:
+    def _settle(self, metered: Metered, finish: Finish, status: int, answer: Callable[[], None]) -> None:
         self._end()
         served = Served(
             endpoint=self._plan.endpoint,
@@ -227,7 +246,6 @@ class Forward:
             ttft_us=self._ttft_us,
             upstream_request_id=(header(self._headers, b"x-request-id") or b"").decode("latin-1")[:200],
         )
-        assert callable(answer)
         self._worker.charging.settle(self._admitted, self._exchange, served, metered, answer)
         self._worker.metrics.served(served, metered.usage, self._elapsed_us())
 
@@ -240,8 +258,7 @@ class Forward:
         self._disconnected = True
         if self._call is not None:
             self._call.resume()
-        stops = self._target.traits.on_disconnect == "stop" and self._plan.upstream_streamed
-        if stops:
+        if self._target.traits.on_disconnect == "stop":
             self._stop()
         else:
             self._worker.loop.call_later(self._worker.settings.drain_timeout_s, self._stop)

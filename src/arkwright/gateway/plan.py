@@ -11,9 +11,9 @@ from arkwright.wire.openai_request import Fields, Request, encode, raw
 class Plan(NamedTuple):
     """`bodies`: one for a plain forward; several when choices are asked for one by one, prompt by prompt.
 
-    streamed: the client gets a stream. upstream_streamed: the upstream is asked for one; when it is not, although the
-    client wants a stream, `present` makes the stream out of the whole answer. drop_usage: the client did not ask for
-    the usage chunk that the upstream is asked for.
+    streamed: the client gets a stream. upstream_streamed: the upstream is asked for one. drop_usage: the client did
+    not ask for the usage chunk that the upstream is asked for. `present` makes the client's answer (as a stream, if
+    that is what it wants) out of the upstream's whole one; None: the events of a stream are passed on as they come.
     """
 
     endpoint: str
@@ -23,7 +23,7 @@ class Plan(NamedTuple):
     drop_usage: bool
     bodies: list[bytes]
     choices_per_prompt: int
-    present: Callable[[bytes], bytes]
+    present: Callable[[bytes], bytes] | None
 
 
 Planner = Callable[[Target], Plan]  # Raises an ArkwrightError when this target can't honour the request.
@@ -34,11 +34,18 @@ def fields_for(request: Request, target: Target) -> Fields:
     refuse(request, target)
     fields = dict(request.fields)
     fields["model"] = raw(target.upstream_model)
-    if request.take("stream"):
+    if wants_stream(request, target):
+        fields["stream"] = raw(True)
         fields["stream_options"] = raw({"include_usage": True})
         if target.traits.progress == "timings":
             fields["timings_per_token"] = raw(True)
     return fields
+
+
+def wants_stream(request: Request, target: Target) -> bool:
+    """An engine that can be stopped, or that counts only one choice, is always asked to: both show in streams only."""
+    traits = target.traits
+    return bool(request.take("stream")) or traits.on_disconnect == "stop" or not traits.counts_choices
 
 
 def refuse(request: Request, target: Target) -> None:

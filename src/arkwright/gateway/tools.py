@@ -61,9 +61,7 @@ def as_schema(fields: Fields, functions: list[Function]) -> Fields:
     system = _encoder.encode({"role": "system", "content": words})
     messages = bytes(fields["messages"]).strip()
     kept = {
-        name: value
-        for name, value in fields.items()
-        if name not in ("tools", "tool_choice", "parallel_tool_calls", "stream", "stream_options", "timings_per_token")
+        name: value for name, value in fields.items() if name not in ("tools", "tool_choice", "parallel_tool_calls")
     }
     return kept | {
         "messages": msgspec.Raw(b"[" + system + b"," + messages[1:]),

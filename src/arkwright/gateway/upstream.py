@@ -16,6 +16,8 @@ from arkwright.wire.http import Headers, header
 
 IDLE_CONNECTIONS_MAX = 256
 IDLE_SECONDS_MAX = 60.0
+# Engines on plain HTTP close a connection that rested for five seconds; being quicker, no request meets the close.
+IDLE_SECONDS_MAX_PLAIN = 4.0
 HEAD_BYTES_MAX = 64 * 1024
 
 
@@ -135,6 +137,7 @@ class Pool:
         self.calls: set[Call] = set()
         self._idle: deque[_Connection] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
+        self._idle_seconds = IDLE_SECONDS_MAX if origin.startswith("https:") else IDLE_SECONDS_MAX_PLAIN
         self._open = _opener(loop, origin)
 
     def send(self, head: bytes, body: bytes, consumer: Consumer) -> Call:
@@ -175,7 +178,7 @@ class Pool:
         """Fail the calls whose time is over and close connections that rested too long."""
         for call in [call for call in self.calls if call.deadline < now and not call.paused]:
             call.fail("it did not answer in time", timed_out=True)
-        while self._idle and self._idle[0].idle_since < now - IDLE_SECONDS_MAX:
+        while self._idle and self._idle[0].idle_since < now - self._idle_seconds:
             self._idle.popleft().abort()
 
     def close(self) -> None:

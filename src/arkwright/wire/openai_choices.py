@@ -4,8 +4,7 @@ from typing import Any
 
 import msgspec
 
-from arkwright.wire.openai_answer import as_object
-from arkwright.wire.openai_usage import Counts, OpenAIUsage, disjoint, inclusive
+from arkwright.wire.openai_usage import Counts, inclusive
 from arkwright.wire.sse import data_of, events
 
 _encoder = msgspec.json.Encoder()
@@ -17,21 +16,6 @@ def usage_object(counts: list[Counts], choices_per_prompt: int) -> dict[str, Any
     usage: dict[str, Any] = msgspec.to_builtins(inclusive(counts, choices_per_prompt))
     usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
     return {name: value for name, value in usage.items() if value is not None}
-
-
-def merged(bodies: list[bytes], choices_per_prompt: int) -> bytes:
-    """One whole answer out of one for each choice. Raises NotAnAnswer."""
-    answers = [as_object(body) for body in bodies]
-    choices, counts = [], []
-    for index, answer in enumerate(answers):
-        choices += [{**choice, "index": index} for choice in answer.get("choices", ())]
-        usage = msgspec.convert(answer.get("usage") or {}, OpenAIUsage, strict=False)
-        if (count := disjoint(usage)) is not None:
-            counts.append(count)
-    first = {name: value for name, value in answers[0].items() if name not in ("choices", "usage", "timings")}
-    if len(counts) == len(answers):
-        first["usage"] = usage_object(counts, choices_per_prompt)
-    return _encoder.encode({**first, "choices": choices})
 
 
 class ChoiceStream:

@@ -1,5 +1,7 @@
 """Errors in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`."""
 
+import re
+
 import msgspec
 
 from arkwright.basics.errors import ArkwrightError
@@ -46,6 +48,10 @@ class _UpstreamAnswer(msgspec.Struct):
     detail: str | None = None
 
 
+_TOO_LARGE = re.compile(
+    r"input \((\d+) tokens\) is too large"
+)  # llama.cpp, beyond its physical batch, with status 500.
+
 _encoder = msgspec.json.Encoder()
 _upstream = msgspec.json.Decoder(_UpstreamAnswer, strict=False)
 
@@ -80,5 +86,8 @@ def complaint(body: bytes) -> UpstreamComplaint:
     if isinstance(answer.error, _UpstreamError):
         found = answer.error
         code = found.code if isinstance(found.code, str) else found.type
-        return UpstreamComplaint(found.message, found.param, code, found.n_prompt_tokens, found.n_ctx)
+        tokens, large = found.n_prompt_tokens, _TOO_LARGE.search(found.message)
+        if tokens is None and large is not None:
+            tokens = int(large[1])
+        return UpstreamComplaint(found.message, found.param, code, tokens, found.n_ctx)
     return UpstreamComplaint(answer.error or answer.message or answer.detail or "")

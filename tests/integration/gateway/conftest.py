@@ -49,6 +49,8 @@ BEHAVIOURS = {
 async def gateway(tmp_path: Path, upstream: OpenAIUpstream) -> AsyncIterator[GatewayHost]:
     models = {name: [target(upstream, model)] for name, model in BEHAVIOURS.items()}
     models["llama"] = [target(upstream, "mock", gateway_host.LLAMA)]
+    models["engine"] = [target(upstream, "mock;gap_ms=30;tokens=50;cached=4", gateway_host.LLAMA)]
+    models["engine-late"] = [target(upstream, "mock;wait_ms=300", gateway_host.LLAMA)]
     models["failover"] = [target(upstream, "mock;status=500", name="a"), target(upstream, "mock", name="b")]
     models["unreachable"] = [Target("tgt_x", "x", "http://127.0.0.1:9/v1", "x")]
     models["empty"] = []

@@ -166,6 +166,49 @@ async def test_a_hang_up_is_read_to_the_usage_and_billed_truly(
     assert charge.usage == Usage(10, 0, 0, upstream.generated[0], 0)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_hang_up_stops_an_engine_and_bills_its_own_count(
+    gateway: GatewayHost, upstream: OpenAIUpstream, stream: bool
+) -> None:
+    gateway.words.set_ceiling(0, UNIT)
+    if stream:
+        await hang_up(gateway, "engine", 3, PREPAID)
+    else:
+        async with gateway.connect() as (_, writer):
+            body = json.dumps({"model": "engine", "messages": [{"role": "user", "content": "x"}]}).encode()
+            headers = {"authorization": f"Bearer {PREPAID}", "content-length": str(len(body))}
+            writer.write(head("POST", "/v1/chat/completions", headers) + body)
+            async with asyncio.timeout(5):
+                while not upstream.generated or upstream.generated[0] < 3:
+                    await asyncio.sleep(0.01)
+    charge = await one_charge(gateway)
+    assert (charge.finish, charge.usage_source) == ("disconnected", "engine")
+    assert (charge.usage.input_tokens, charge.usage.cached_input_tokens) == (6, 4)
+    assert 3 <= charge.usage.output_tokens <= upstream.generated[0] < 50
+
+
+async def test_a_hang_up_before_an_engine_began_costs_nothing(gateway: GatewayHost) -> None:
+    await hang_up(gateway, "engine-late", 0)
+    await nothing_charged(gateway)
+
+
+async def test_an_engine_is_asked_for_a_stream_and_answers_whole(gateway: GatewayHost) -> None:
+    answer = await gateway.chat("llama")
+    assert answer.json["object"] == "chat.completion"
+    assert answer.json["choices"][0]["message"]["content"].split() == ["tok"] * 5
+    assert answer.json["choices"][0]["finish_reason"] == "stop"
+    assert answer.json["usage"]["total_tokens"] == 15
+    assert b"timings" not in answer.body
+    assert (await one_charge(gateway)).streamed is False
+
+
+@pytest.mark.parametrize(("field", "value"), [("echo", True), ("max_tokens", 0)])
+async def test_what_an_engine_would_ignore_is_refused(gateway: GatewayHost, field: str, value: object) -> None:
+    answer = await gateway.post("/v1/completions", {"model": "llama", "prompt": "x", field: value})
+    assert (answer.status, answer.json["error"]["param"]) == (400, field)
+    await nothing_charged(gateway)
+
+
 async def test_prepaid_is_held_for_the_worst_case_and_settled_to_the_actual(gateway: GatewayHost) -> None:
     gateway.words.set_ceiling(0, UNIT)
     running = asyncio.create_task(gateway.chat("slow", PREPAID, stream=True, max_tokens=100))

@@ -1,11 +1,13 @@
 """POST /v1/chat/completions."""
 
+from collections.abc import Callable
+
 from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
 from arkwright.gateway import tools
 from arkwright.gateway.admission import authenticate, find_model
 from arkwright.gateway.exchange import Exchange
-from arkwright.gateway.plan import Plan, bodies, fields_for
+from arkwright.gateway.plan import Plan, bodies, fields_for, wants_stream
 from arkwright.gateway.worker import Worker
 from arkwright.wire import openai_answer
 from arkwright.wire.openai_request import CHAT, Function, Request, encode, shapes
@@ -48,14 +50,17 @@ def _plan(exchange: Exchange, request: Request, functions: list[Function], targe
     if "image_url" in target.traits.refuses and b'"image_url"' in exchange.body:
         raise InvalidInput("This model does not take images.", code="unsupported_content", param="messages")
     fields = fields_for(request, target)
+    present: Callable[[bytes], bytes] | None
     if functions and not target.traits.enforces_tool_choice:
-        asked = tools.as_schema(fields, functions)
+        fields = tools.as_schema(fields, functions)
 
         def present(body: bytes) -> bytes:
             answer = tools.as_calls(body) | {"model": name}
             return tools.as_stream(answer, include_usage=include_usage) if streamed else encode(answer)
+
+    elif streamed:
+        present = None
     else:
-        asked = fields
 
         def present(body: bytes) -> bytes:
             return openai_answer.presented(body, model=name, upstream_model=target.upstream_model)
@@ -64,9 +69,9 @@ def _plan(exchange: Exchange, request: Request, functions: list[Function], targe
         endpoint="chat.completions",
         path="/chat/completions",
         streamed=streamed,
-        upstream_streamed=streamed and asked is fields,
-        drop_usage=not include_usage,
-        bodies=bodies(asked, request, target),
+        upstream_streamed=wants_stream(request, target),
+        drop_usage=not include_usage and present is None,
+        bodies=bodies(fields, request, target),
         choices_per_prompt=request.take("n") or 1,
         present=present,
     )

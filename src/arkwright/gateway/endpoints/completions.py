@@ -7,7 +7,7 @@ from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
 from arkwright.gateway.admission import authenticate, find_model
 from arkwright.gateway.exchange import Exchange
-from arkwright.gateway.plan import Plan, bodies, fields_for
+from arkwright.gateway.plan import Plan, bodies, fields_for, wants_stream
 from arkwright.gateway.worker import Worker
 from arkwright.wire import openai_answer
 from arkwright.wire.openai_logprobs import legacy
@@ -51,13 +51,13 @@ def _plan(request: Request, prompts: list[Fields], target: Target, name: str) ->
     options = request.take("stream_options")
     include_usage = bool(options is not None and options.include_usage)
     fields = fields_for(request, target)
-    reshape = request.take("logprobs") is not None and not target.traits.legacy_logprobs
-    present: Callable[[bytes], bytes]
-    if reshape:
-        # Each chunk would have to be taken apart; the whole answer is fetched and sent as the stream instead.
-        for field in ("stream", "stream_options", "timings_per_token"):
-            fields.pop(field, None)
+    if not target.traits.counts_choices and request.take("max_tokens") == 0:
+        raise InvalidInput("'max_tokens' must be at least 1 for this model.", param="max_tokens")
+    present: Callable[[bytes], bytes] | None
+    if request.take("logprobs") is not None and not target.traits.legacy_logprobs:
         present = _reshaper(name, streamed=streamed, include_usage=include_usage)
+    elif streamed:
+        present = None
     else:
 
         def present(body: bytes) -> bytes:
@@ -67,8 +67,8 @@ def _plan(request: Request, prompts: list[Fields], target: Target, name: str) ->
         endpoint="completions",
         path="/completions",
         streamed=streamed,
-        upstream_streamed=streamed and not reshape,
-        drop_usage=not include_usage,
+        upstream_streamed=wants_stream(request, target),
+        drop_usage=not include_usage and present is None,
         bodies=bodies(fields, request, target, prompts),
         choices_per_prompt=request.take("n") or 1,
         present=present,

@@ -4,10 +4,10 @@ from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
 from arkwright.gateway.admission import authenticate, find_model
 from arkwright.gateway.exchange import Exchange
-from arkwright.gateway.plan import Plan, fields_for
+from arkwright.gateway.plan import Plan, refuse
 from arkwright.gateway.worker import Worker
 from arkwright.wire import openai_answer
-from arkwright.wire.openai_request import EMBEDDING, Request, encode, shapes, texts
+from arkwright.wire.openai_request import EMBEDDING, Request, encode, raw, shapes, texts
 
 INPUTS_MAX = 2048
 
@@ -25,13 +25,14 @@ def create(worker: Worker, exchange: Exchange) -> None:
         raise InvalidInput(f"'input' has {len(given)} texts; the most taken is {INPUTS_MAX}.", param="input")
 
     def plan(target: Target) -> Plan:
+        refuse(request, target)
         return Plan(
             endpoint="embeddings",
             path="/embeddings",
             streamed=False,
             upstream_streamed=False,
             drop_usage=True,
-            bodies=[encode(fields_for(request, target))],
+            bodies=[encode(request.fields | {"model": raw(target.upstream_model)})],
             choices_per_prompt=1,
             present=lambda body: openai_answer.presented(body, model=model.name, upstream_model=target.upstream_model),
         )
