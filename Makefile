@@ -1,6 +1,9 @@
 # `make up` and `make test` are all a newcomer needs; `make help` lists the rest.
-PYTHON ?= python3
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell command -v $(name) >/dev/null 2>&1 && \
+	$(name) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))) python3)
+SHELL := /bin/bash
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .PHONY: help setup up test check format lock bench
 .DEFAULT_GOAL := help
@@ -10,9 +13,10 @@ help:  ## List the targets
 
 .venv/installed: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Arkwright needs Python 3.11 or later; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Making the environment in .venv (once; about 250 MB to download) …"
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing: on Debian, install python3-venv" >&2; exit 1; }
+	@$(PIP) install --require-hashes -r requirements/dev.lock | awk '/^(Collecting|Downloading)/ { print "  " $$1, $$2; fflush() }'; exit $${PIPESTATUS[0]}
+	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 setup: .venv/installed  ## Make the environment in .venv
