@@ -48,7 +48,7 @@ async def get(connection: Connection, organization: Organization, key_id: str) -
     return found
 
 
-async def listing(connection: Connection, organization: Organization, after: str, limit: int) -> Page:
+async def listing(connection: Connection, organization: Organization, after: str, limit: int) -> Page[ApiKey]:
     return page(await tenancy.keys(connection, organization.id, after=after, limit=limit + 1), limit)
 
 

@@ -38,7 +38,7 @@ async def get(connection: Connection, organization: Organization, login: str) ->
     return found
 
 
-async def listing(connection: Connection, organization: Organization, after: str, limit: int) -> Page:
+async def listing(connection: Connection, organization: Organization, after: str, limit: int) -> Page[Member]:
     return page(await tenancy.members(connection, organization.id, after=after, limit=limit + 1), limit)
 
 

@@ -40,7 +40,7 @@ async def get(connection: Connection, reference: str) -> Model:
     return found
 
 
-async def listing(connection: Connection, after: str, limit: int) -> Page:
+async def listing(connection: Connection, after: str, limit: int) -> Page[Model]:
     return page(await catalog.models(connection, after=after, limit=limit + 1), limit)
 
 

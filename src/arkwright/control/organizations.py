@@ -44,7 +44,7 @@ async def get(connection: Connection, reference: str) -> Organization:
     return found
 
 
-async def listing(connection: Connection, after: str, limit: int) -> Page:
+async def listing(connection: Connection, after: str, limit: int) -> Page[Organization]:
     return page(await tenancy.organizations(connection, after=after, limit=limit + 1), limit)
 
 

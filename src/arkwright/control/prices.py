@@ -64,7 +64,9 @@ class PriceView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tiers: list[HigherTier] = []
 
 
-async def listing(connection: Connection, model: str | None, currency: str | None, after: str, limit: int) -> Page:
+async def listing(
+    connection: Connection, model: str | None, currency: str | None, after: str, limit: int
+) -> Page[PriceView]:
     """Every version, oldest first."""
     rows = await pricing.page(connection, model=model, currency=currency, after=after, limit=limit + 1)
     return page([shown(row) for row in rows], limit)

@@ -26,7 +26,7 @@ async def get(connection: Connection, organization: Organization, reference: str
     return found
 
 
-async def listing(connection: Connection, organization: Organization, after: str, limit: int) -> Page:
+async def listing(connection: Connection, organization: Organization, after: str, limit: int) -> Page[Project]:
     return page(await tenancy.projects(connection, organization.id, after=after, limit=limit + 1), limit)
 
 

@@ -51,7 +51,7 @@ async def get(connection: Connection, reference: str) -> Provider:
     return found
 
 
-async def listing(connection: Connection, after: str, limit: int) -> Page:
+async def listing(connection: Connection, after: str, limit: int) -> Page[ProviderView]:
     rows = await catalog.providers(connection, after=after, limit=limit + 1)
     return page([shown(row) for row in rows], limit)
 

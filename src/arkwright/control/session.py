@@ -5,7 +5,7 @@ relies on it), and tells what it did as a `Change`, which is also what the audit
 """
 
 import re
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -44,19 +44,23 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     secret: str | None = None
 
 
-class Page(msgspec.Struct, frozen=True):
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
     """A page of a list, keyed by the last id of the one before; never a count over everything."""
 
-    data: list[Any]
+    data: list[T]
     has_more: bool
-    last_id: str | int | None
+    last_id: str | None
     object: str = "list"
 
 
-def page(rows: list[Any], limit: int) -> Page:
+def page(rows: list[T], limit: int) -> Page[T]:
     """`rows` were asked for with one more than `limit`."""
     shown = rows[:limit]
-    return Page(shown, len(rows) > limit, shown[-1].id if shown else None)
+    last_id = str(getattr(shown[-1], "id", "")) if shown else None
+    return Page(shown, len(rows) > limit, last_id)
 
 
 def given(fields: msgspec.Struct) -> dict[str, Any]:

@@ -1,0 +1,169 @@
+"""`arkwright apply`: brings the platform to what a declaration says, in one transaction.
+
+Law: applying a file twice changes nothing the second time; what the file does not mention stays; a file that is refused
+or tried (`dry_run`) leaves no trace. Two files at once are applied one after the other.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import psycopg
+
+from arkwright.basics.errors import ArkwrightError, InvalidInput, Unavailable
+from arkwright.control import (
+    billing,
+    deployments,
+    keys,
+    members,
+    models,
+    organizations,
+    prices,
+    projects,
+    providers,
+)
+from arkwright.control.declaration import (
+    Declaration,
+    DeclaredKey,
+    DeclaredMember,
+    DeclaredOrganization,
+    DeclaredProject,
+    Entry,
+)
+from arkwright.control.keys import KeyChanges, KeySpec
+from arkwright.control.members import MemberSpec
+from arkwright.control.organizations import OrganizationSpec
+from arkwright.control.platform import Platform
+from arkwright.control.session import Change, Session, given
+from arkwright.store import billing as billing_store
+from arkwright.store import tenancy
+from arkwright.store.tenancy import Organization
+
+_ATTEMPTS = 4
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done (or, tried, would be). A generated secret is in its change, this once."""
+
+    dry_run: bool
+    created: int
+    updated: int
+    unchanged: int
+    changes: list[Change]
+
+
+class _Tried(Exception):
+    """Rolls a dry run back."""
+
+
+async def apply(platform: Platform, actor: str, text: str, *, dry_run: bool = False) -> Applied:
+    """When this returns, the data plane serves by it. Raises ArkwrightError that begins with the line at fault."""
+    declaration = Declaration(text)
+    for _ in range(_ATTEMPTS):
+        try:
+            changes = await _transaction(platform, actor, declaration, dry_run)
+            break
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+            continue  # A settlement and a top-up met; one of the two starts anew.
+    else:
+        raise Unavailable("the database was too busy to apply the file; apply it again")
+    if not dry_run:
+        await platform.tell(money=any(change.noun == "top_up" for change in changes))
+    count = [change.action for change in changes]
+    return Applied(
+        dry_run=dry_run,
+        created=count.count("create"),
+        updated=count.count("update"),
+        unchanged=count.count("unchanged"),
+        changes=changes,
+    )
+
+
+async def _transaction(platform: Platform, actor: str, declaration: Declaration, dry_run: bool) -> list[Change]:
+    changes: list[Change] = []
+    try:
+        async with platform.database.connection() as connection:
+            session = platform.session(connection, actor)
+            await billing_store.lock_declarations(connection)
+            for entry in declaration.entries:
+                changes += await _located(session, declaration, entry)
+            if dry_run:
+                raise _Tried
+    except _Tried:
+        # What was generated was rolled back with the rest, so it opens nothing.
+        return [msgspec.structs.replace(change, secret=None) for change in changes]
+    return changes
+
+
+async def _located(session: Session, declaration: Declaration, entry: Entry) -> list[Change]:
+    try:
+        return await _APPLY[entry.table](session, entry.spec)
+    except ArkwrightError as error:
+        raise declaration.located(entry, error) from error
+
+
+async def _provider(session: Session, spec: Any) -> list[Change]:
+    return [await providers.ensure(session, spec)]
+
+
+async def _deployment(session: Session, spec: Any) -> list[Change]:
+    return [await deployments.ensure(session, spec)]
+
+
+async def _model(session: Session, spec: Any) -> list[Change]:
+    return [await models.ensure(session, spec)]
+
+
+async def _price(session: Session, spec: Any) -> list[Change]:
+    return [await prices.ensure(session, spec)]
+
+
+async def _organization(session: Session, spec: DeclaredOrganization) -> list[Change]:
+    fields = {name: value for name, value in given(spec).items() if name != "top_up"}
+    changes = [await organizations.ensure(session, OrganizationSpec(**fields))]
+    if spec.top_up is not None:
+        organization = await organizations.get(session.connection, spec.name)
+        change = await billing.declare(session, organization, spec.top_up)
+        if change.action != "unchanged":
+            changes.append(change)
+    return changes
+
+
+async def _project(session: Session, spec: DeclaredProject) -> list[Change]:
+    return [await projects.ensure(session, await _owner(session, spec.organization), spec.name)]
+
+
+async def _member(session: Session, spec: DeclaredMember) -> list[Change]:
+    owner = await _owner(session, spec.organization)
+    return [await members.ensure(session, owner, MemberSpec(login=spec.login, role=spec.role, password=spec.password))]
+
+
+async def _key(session: Session, spec: DeclaredKey) -> list[Change]:
+    owner = await _owner(session, spec.organization)
+    fields = {name: value for name, value in given(spec).items() if name not in ("organization", "id")}
+    if spec.id is None:
+        return [await keys.ensure(session, owner, KeySpec(**fields))]
+    found = await tenancy.key(session.connection, owner.id, spec.id)
+    if found is None:
+        raise InvalidInput(f"{owner.name!r} has no key {spec.id!r}; leave id out to have a new key made", param="id")
+    changes = KeyChanges(**{name: value for name, value in fields.items() if name not in ("project", "secret")})
+    return [await keys.update(session, owner, found, changes)]
+
+
+async def _owner(session: Session, reference: str) -> Organization:
+    found = await tenancy.organization(session.connection, reference)
+    if found is None:
+        raise InvalidInput(f"there is no organization {reference!r}, here or in the file", param="organization")
+    return found
+
+
+_APPLY: dict[str, Callable[[Session, Any], Awaitable[list[Change]]]] = {
+    "providers": _provider,
+    "deployments": _deployment,
+    "models": _model,
+    "prices": _price,
+    "organizations": _organization,
+    "projects": _project,
+    "members": _member,
+    "keys": _key,
+}

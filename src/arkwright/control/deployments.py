@@ -1,0 +1,176 @@
+"""Deployments: models that run on machines of this platform. Here is what is desired; the reconciler acts.
+
+A deployment's view says what was observed too, and why the two differ.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from arkwright import engines
+from arkwright.basics.errors import Conflict, InvalidInput
+from arkwright.basics.ids import new_id
+from arkwright.control.session import Change, Page, Session, given, missing, page, record, word
+from arkwright.store import catalog
+from arkwright.store.catalog import Deployment, DesiredState, Replica, ReplicaState
+from arkwright.store.database import Connection
+
+SOURCE_LENGTH_MAX = 1000
+
+
+class DeploymentFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A field left out stays as it is; `options` replaces all options."""
+
+    engine: str | UnsetType = UNSET
+    source: str | UnsetType = UNSET
+    options: dict[str, Any] | UnsetType = UNSET
+    desired: DesiredState | UnsetType = UNSET
+
+
+class DeploymentSpec(DeploymentFields, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    name: str
+
+
+class ReplicaView(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    host: str
+    url: str
+    state: ReplicaState
+    last_error: str
+    observed_at: datetime
+
+
+class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
+    """`gap`: why what runs is not what is desired; empty when it is."""
+
+    id: str
+    name: str
+    engine: str
+    source: str
+    options: dict[str, Any]
+    desired: DesiredState
+    gap: str
+    replicas: list[ReplicaView]
+    created_at: datetime
+
+
+async def get(connection: Connection, reference: str) -> Deployment:
+    """By id or name. Raises NotFound."""
+    found = await catalog.deployment(connection, reference)
+    if found is None:
+        raise missing("deployment", reference)
+    return found
+
+
+async def observed(connection: Connection, reference: str) -> DeploymentView:
+    deployment = await get(connection, reference)
+    return _shown(deployment, await catalog.replicas(connection, deployment.id))
+
+
+async def listing(connection: Connection, after: str, limit: int) -> Page[DeploymentView]:
+    rows = await catalog.deployments(connection, after=after, limit=limit + 1)
+    return page([_shown(row, await catalog.replicas(connection, row.id)) for row in rows], limit)
+
+
+async def create(session: Session, spec: DeploymentSpec) -> Change:
+    """Raises Conflict when the name is taken."""
+    if await catalog.deployment(session.connection, spec.name) is not None:
+        raise Conflict(f"there is a deployment named {spec.name!r} already", param="name")
+    return await _insert(session, spec)
+
+
+async def update(session: Session, reference: str, fields: DeploymentFields) -> Change:
+    return await _update(session, await get(session.connection, reference), fields)
+
+
+async def ensure(session: Session, spec: DeploymentSpec) -> Change:
+    """Create it or bring it to what the spec says."""
+    found = await catalog.deployment(session.connection, spec.name)
+    return await _insert(session, spec) if found is None else await _update(session, found, spec)
+
+
+async def delete(session: Session, reference: str) -> Change:
+    """Raises Conflict while a model is served there. The reconciler ends its processes."""
+    deployment = await get(session.connection, reference)
+    models = await catalog.models_served_by(session.connection, deployment.id)
+    if models:
+        raise Conflict(
+            f"deployment {deployment.name!r} still serves {', '.join(models)}; move or delete these models first"
+        )
+    await catalog.delete_deployment(session.connection, deployment.id)
+    return await record(session, "deployment", deployment.name, id=deployment.id, before=view(deployment), after=None)
+
+
+def view(deployment: Deployment) -> dict[str, Any]:
+    return {
+        "name": deployment.name,
+        "engine": deployment.engine,
+        "source": deployment.source,
+        "options": deployment.options,
+        "desired": deployment.desired,
+    }
+
+
+async def _insert(session: Session, spec: DeploymentSpec) -> Change:
+    if spec.source is UNSET:
+        raise InvalidInput(
+            "a deployment needs a source: a name in the model list, or file:, hf:, pypi:", param="source"
+        )
+    fields = {"engine": "embedded", "options": {}, "desired": "running", **given(spec), "name": word(spec.name)}
+    deployment = _checked(Deployment(id=new_id("dep"), created_at=datetime.now(UTC), **fields))
+    await catalog.insert_deployment(session.connection, deployment)
+    return await record(session, "deployment", deployment.name, id=deployment.id, before=None, after=view(deployment))
+
+
+async def _update(session: Session, before: Deployment, fields: DeploymentFields) -> Change:
+    wanted = {name: value for name, value in given(fields).items() if name != "name"}
+    after = _checked(msgspec.structs.replace(before, **wanted))
+    if after != before:
+        await catalog.update_deployment(session.connection, after)
+    return await record(session, "deployment", before.name, id=before.id, before=view(before), after=view(after))
+
+
+def _checked(deployment: Deployment) -> Deployment:
+    if deployment.engine not in engines.REGISTRY:
+        known = ", ".join(sorted(engines.REGISTRY))
+        raise InvalidInput(f"engine {deployment.engine!r} is unknown; there is: {known}", param="engine")
+    if not 0 < len(deployment.source) <= SOURCE_LENGTH_MAX or not deployment.source.isprintable():
+        raise InvalidInput(f"source has 1 to {SOURCE_LENGTH_MAX} printable characters", param="source")
+    return deployment
+
+
+def _shown(deployment: Deployment, replicas: list[Replica]) -> DeploymentView:
+    return DeploymentView(
+        id=deployment.id,
+        name=deployment.name,
+        engine=deployment.engine,
+        source=deployment.source,
+        options=deployment.options,
+        desired=deployment.desired,
+        gap=_gap(deployment, replicas),
+        replicas=[
+            ReplicaView(
+                id=replica.id,
+                host=replica.host,
+                url=replica.url,
+                state=replica.state,
+                last_error=replica.last_error,
+                observed_at=replica.observed_at,
+            )
+            for replica in replicas
+        ],
+        created_at=deployment.created_at,
+    )
+
+
+def _gap(deployment: Deployment, replicas: list[Replica]) -> str:
+    if deployment.desired == "stopped":
+        running = [replica for replica in replicas if replica.state not in ("stopped", "failed")]
+        return f"{len(running)} still stopping" if running else ""
+    if any(replica.state == "ready" for replica in replicas):
+        return ""
+    if not replicas:
+        return "no replica has been started yet"
+    return "; ".join(f"{replica.state}: {replica.last_error or 'no word yet'}" for replica in replicas)

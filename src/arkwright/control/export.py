@@ -1,0 +1,125 @@
+"""`arkwright export`: the platform as a declaration that `apply` finds nothing to change by. Holds no secret.
+
+Keys are written without their secrets, with their id where a name alone would not say which one is meant.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from arkwright.basics.money import decimal_from_pico
+from arkwright.control import billing, deployments, keys, members, models, organizations, prices, projects, providers
+from arkwright.store import catalog, pricing, tenancy
+from arkwright.store.database import Connection
+from arkwright.store.tenancy import ApiKey, Organization
+
+_BATCH = 500
+_HEAD = "# Written by `arkwright export`. It holds no secrets: keys of upstreams and of customers are not in it.\n"
+T = TypeVar("T")
+Row = dict[str, Any]
+
+
+async def export(connection: Connection) -> str:
+    """TOML text; read at one moment when the connection's transaction is a snapshot."""
+    tables: list[tuple[str, list[Row]]] = [
+        (
+            "providers",
+            [
+                _provider(row)
+                for row in await _all(lambda after: catalog.providers(connection, after=after, limit=_BATCH))
+            ],
+        ),
+        (
+            "deployments",
+            [
+                deployments.view(row)
+                for row in await _all(lambda after: catalog.deployments(connection, after=after, limit=_BATCH))
+            ],
+        ),
+        (
+            "models",
+            [
+                models.view(row)
+                for row in await _all(lambda after: catalog.models(connection, after=after, limit=_BATCH))
+            ],
+        ),
+        ("prices", await _prices(connection)),
+    ]
+    owners = await _all(lambda after: tenancy.organizations(connection, after=after, limit=_BATCH))
+    tables.append(("organizations", [await _organization(connection, owner) for owner in owners]))
+    for table, rows_of in (("projects", _projects), ("members", _members), ("keys", _keys)):
+        tables.append((table, [row for owner in owners for row in await rows_of(connection, owner)]))
+    return _HEAD + "".join(_entry(table, row) for table, rows in tables for row in rows)
+
+
+async def _all(read: Callable[[str], Awaitable[list[T]]]) -> list[T]:
+    found: list[T] = []
+    while batch := await read(str(getattr(found[-1], "id", "")) if found else ""):
+        found += batch
+    return found
+
+
+def _provider(row: catalog.Provider) -> Row:
+    return {field: value for field, value in providers.view(row).items() if field != "api_key"}
+
+
+async def _prices(connection: Connection) -> list[Row]:
+    now = datetime.now(UTC)
+    known = {row.name for row in await _all(lambda after: catalog.models(connection, after=after, limit=_BATCH))}
+    rows = []
+    for price in await pricing.in_force(connection, now):
+        if price.model not in known:
+            continue  # A price outlives its model; a declaration of it would refer to nothing.
+        start = prices.shown(price).valid_from
+        rows.append(prices.view(price) | ({"valid_from": start} if start > now else {}))
+    return rows
+
+
+async def _organization(connection: Connection, owner: Organization) -> Row:
+    credited = await billing.declared(connection, owner.id)
+    return organizations.view(owner) | ({"top_up": decimal_from_pico(credited)} if credited else {})
+
+
+async def _projects(connection: Connection, owner: Organization) -> list[Row]:
+    rows = await _all(lambda after: tenancy.projects(connection, owner.id, after=after, limit=_BATCH))
+    return [projects.view(owner, row) for row in rows]
+
+
+async def _members(connection: Connection, owner: Organization) -> list[Row]:
+    rows = await _all(lambda after: tenancy.members(connection, owner.id, after=after, limit=_BATCH))
+    return [members.view(owner, row) for row in rows]
+
+
+async def _keys(connection: Connection, owner: Organization) -> list[Row]:
+    rows: list[ApiKey] = await _all(lambda after: tenancy.keys(connection, owner.id, after=after, limit=_BATCH))
+    times = Counter((row.project, row.name) for row in rows)
+    return [_key(owner, row, ambiguous=times[row.project, row.name] > 1) for row in rows]
+
+
+def _key(owner: Organization, row: ApiKey, *, ambiguous: bool) -> Row:
+    shown = keys.view(owner, row)
+    if row.expires_at is not None:
+        shown["expires_at"] = row.expires_at.astimezone(UTC)
+    return ({"id": row.id} if ambiguous else {}) | {name: value for name, value in shown.items() if value is not None}
+
+
+def _entry(table: str, row: Row) -> str:
+    lines = [f"{key} = {_value(value)}\n" for key, value in row.items() if value not in ({}, None)]
+    return f"\n[[{table}]]\n{''.join(lines)}"
+
+
+def _value(value: Any) -> str:
+    """A TOML value. JSON's strings are TOML's basic strings, but for DEL, which TOML wants escaped."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, list):
+        return f"[{', '.join(_value(element) for element in value)}]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_value(str(key))} = {_value(part)}" for key, part in value.items()) + " }"
+    return str(value)

@@ -1,0 +1,51 @@
+"""/deployments"""
+
+from litestar import delete, get, patch, post, put
+
+from arkwright.control import deployments
+from arkwright.control.deployments import DeploymentFields, DeploymentSpec, DeploymentView
+from arkwright.control.routes.call import LIMIT, After, Call, Limit
+from arkwright.control.session import Page, given
+
+
+@get("/deployments")
+async def list_deployments(call: Call, after: After = "", limit: Limit = LIMIT) -> Page[DeploymentView]:
+    async with call.reading() as connection:
+        return await deployments.listing(connection, after, limit)
+
+
+@post("/deployments")
+async def create_deployment(call: Call, data: DeploymentSpec) -> DeploymentView:
+    async with call.changing() as session:
+        change = await deployments.create(session, data)
+        return await deployments.observed(session.connection, change.id)
+
+
+@get("/deployments/{deployment:str}")
+async def get_deployment(call: Call, deployment: str) -> DeploymentView:
+    async with call.reading() as connection:
+        return await deployments.observed(connection, deployment)
+
+
+@put("/deployments/{deployment:str}")
+async def ensure_deployment(call: Call, deployment: str, data: DeploymentFields) -> DeploymentView:
+    """Create it under this name, or bring it to what is given."""
+    async with call.changing() as session:
+        change = await deployments.ensure(session, DeploymentSpec(name=deployment, **given(data)))
+        return await deployments.observed(session.connection, change.id)
+
+
+@patch("/deployments/{deployment:str}")
+async def update_deployment(call: Call, deployment: str, data: DeploymentFields) -> DeploymentView:
+    async with call.changing() as session:
+        change = await deployments.update(session, deployment, data)
+        return await deployments.observed(session.connection, change.id)
+
+
+@delete("/deployments/{deployment:str}")
+async def delete_deployment(call: Call, deployment: str) -> None:
+    async with call.changing() as session:
+        await deployments.delete(session, deployment)
+
+
+ROUTES = [list_deployments, create_deployment, get_deployment, ensure_deployment, update_deployment, delete_deployment]

@@ -1,0 +1,48 @@
+"""/organizations/{organization}/keys"""
+
+import msgspec
+from litestar import get, patch, post
+
+from arkwright.control import keys, organizations
+from arkwright.control.keys import KeyChanges, KeySpec
+from arkwright.control.routes.call import LIMIT, After, Call, Limit
+from arkwright.control.session import Page
+from arkwright.store.tenancy import ApiKey
+
+
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """`secret` is told this once; null when the caller gave it."""
+
+    key: ApiKey
+    secret: str | None
+
+
+@get("/organizations/{organization:str}/keys")
+async def list_keys(call: Call, organization: str, after: After = "", limit: Limit = LIMIT) -> Page[ApiKey]:
+    async with call.reading() as connection:
+        return await keys.listing(connection, await organizations.get(connection, organization), after, limit)
+
+
+@post("/organizations/{organization:str}/keys")
+async def create_key(call: Call, organization: str, data: KeySpec) -> NewKey:
+    async with call.changing() as session:
+        owner = await organizations.get(session.connection, organization)
+        change = await keys.create(session, owner, data)
+        return NewKey(key=await keys.get(session.connection, owner, change.id), secret=change.secret)
+
+
+@get("/organizations/{organization:str}/keys/{key:str}")
+async def get_key(call: Call, organization: str, key: str) -> ApiKey:
+    async with call.reading() as connection:
+        return await keys.get(connection, await organizations.get(connection, organization), key)
+
+
+@patch("/organizations/{organization:str}/keys/{key:str}")
+async def update_key(call: Call, organization: str, key: str, data: KeyChanges) -> ApiKey:
+    async with call.changing() as session:
+        owner = await organizations.get(session.connection, organization)
+        await keys.update(session, owner, await keys.get(session.connection, owner, key), data)
+        return await keys.get(session.connection, owner, key)
+
+
+ROUTES = [list_keys, create_key, get_key, update_key]

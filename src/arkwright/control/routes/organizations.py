@@ -1,0 +1,47 @@
+"""/organizations"""
+
+from litestar import get, patch, post, put
+
+from arkwright.control import organizations
+from arkwright.control.organizations import OrganizationFields, OrganizationSpec
+from arkwright.control.routes.call import LIMIT, After, Call, Limit
+from arkwright.control.session import Page, given
+from arkwright.store.tenancy import Organization
+
+
+@get("/organizations")
+async def list_organizations(call: Call, after: After = "", limit: Limit = LIMIT) -> Page[Organization]:
+    async with call.reading() as connection:
+        return await organizations.listing(connection, after, limit)
+
+
+@post("/organizations")
+async def create_organization(call: Call, data: OrganizationSpec) -> Organization:
+    async with call.changing() as session:
+        change = await organizations.create(session, data)
+        return await organizations.get(session.connection, change.id)
+
+
+@get("/organizations/{organization:str}")
+async def get_organization(call: Call, organization: str) -> Organization:
+    async with call.reading() as connection:
+        return await organizations.get(connection, organization)
+
+
+@patch("/organizations/{organization:str}")
+async def update_organization(call: Call, organization: str, data: OrganizationFields) -> Organization:
+    async with call.changing() as session:
+        change = await organizations.update(session, organization, data)
+        return await organizations.get(session.connection, change.id)
+
+
+@put("/organizations/{organization:str}")
+async def ensure_organization(call: Call, organization: str, data: OrganizationFields) -> Organization:
+    """Create it under this name, or bring it to what is given."""
+    async with call.changing() as session:
+        spec = OrganizationSpec(name=organization, **given(data))
+        change = await organizations.ensure(session, spec)
+        return await organizations.get(session.connection, change.id)
+
+
+ROUTES = [list_organizations, create_organization, get_organization, update_organization, ensure_organization]
