@@ -176,8 +176,10 @@ CREATE TABLE charge (
     uncollected_pico    numeric(38, 0) NOT NULL CHECK (uncollected_pico BETWEEN 0 AND amount_pico),
     incarnation         text NOT NULL,        -- Where the journal has it.
     sequence            bigint NOT NULL,
-    transaction_id      bigint NOT NULL REFERENCES ledger_transaction
+    transaction_id      bigint NOT NULL REFERENCES ledger_transaction,
+    UNIQUE (incarnation, sequence)            -- One record, one charge; and the order an audit compares them in.
 );
+CREATE INDEX charge_transaction ON charge (transaction_id);
 CREATE INDEX charge_organization ON charge (organization_id, started_at, event_id);
 
 CREATE TABLE usage_hourly (

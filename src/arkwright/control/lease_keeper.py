@@ -1,0 +1,114 @@
+"""Keeps this host's lease words true to the ledger: grants balances, raises and lowers ceilings, frees dead slots.
+
+Law: a ceiling rises only after PostgreSQL has granted it, and falls only together with the dead writer it served:
+closed in PostgreSQL first, then the ceiling lowered, then the slot's words zeroed. A kill in between reserves too much.
+"""
+
+import asyncio
+from pathlib import Path
+
+import psycopg
+import structlog
+
+from arkwright.basics.errors import Unavailable
+from arkwright.control.settler import Settler
+from arkwright.host.leases import LeaseWords
+from arkwright.store import leases, settlement
+from arkwright.store.database import Database
+
+_log = structlog.get_logger("leases")
+
+
+class LeaseKeeper:
+    """The only writer of ceilings on this host. `start()` once, then `run()`."""
+
+    def __init__(
+        self,
+        database: Database,
+        words: LeaseWords,
+        settler: Settler,
+        *,
+        host: str,
+        journal_dir: Path,
+        interval_s: float = 0.25,
+    ) -> None:
+        self._database = database
+        self._words = words
+        self._settler = settler
+        self._host = host
+        self._journal_dir = journal_dir
+        self._interval_s = interval_s
+        self._lock = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Make the words of this epoch true, and say so with `ready`; at once when a former control has done it.
+
+        In a fresh file that means: wait until the writers of the former epoch are dead and settled, forget the host's
+        leases, grant anew. Repeats itself after a kill. Raises Unavailable or psycopg's OperationalError.
+        """
+        if not self._words.ready:
+            await self._settle_former_epoch()
+            async with self._lock, self._database.connection() as connection:
+                await leases.forget(connection, self._host)
+            await self.step()
+            self._words.ready = True
+        else:
+            await self.step()
+
+    async def run(self) -> None:
+        """For ever: step, rest. Survives a database that is away: workers go on with what they were granted."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                await self.step()
+            except (psycopg.OperationalError, Unavailable) as error:
+                _log.warning("leases wait", error=str(error))
+            # With very many organizations a step takes longer; the keeper takes a tenth of the time at most.
+            await asyncio.sleep(max(self._interval_s, 10 * (loop.time() - began)))
+
+    async def step(self) -> None:
+        """Grant what is free, set every ceiling, free the slots of writers that are dead and settled."""
+        async with self._lock:
+            dead = [slot for slot in self._words.slots() if not slot.alive]
+            async with self._database.connection() as connection:
+                # In this order: the ceilings read below leave out what these writers posted.
+                closed = await settlement.closed_among(connection, [slot.incarnation for slot in dead])
+                await leases.grant(connection, self._host, rows=self._words.rows)
+                ceilings = await leases.ceilings(connection, self._host, rows=self._words.rows)
+            for row, ceiling in ceilings.items():
+                self._words.set_ceiling(row, ceiling)
+            for slot in dead:
+                # A worker that died before it made a journal has served nobody.
+                if slot.incarnation in closed or not (self._journal_dir / slot.incarnation).exists():
+                    self._words.reset_slot(slot.index)
+
+    async def refresh(self, organization_id: str) -> None:
+        """After a top-up: when this returns, the balance can be spent here. Raises Unavailable without a database."""
+        async with self._lock:
+            async with self._database.connection() as connection:
+                only = [organization_id]
+                await leases.grant(connection, self._host, rows=self._words.rows, organization_ids=only)
+                ceilings = await leases.ceilings(
+                    connection, self._host, rows=self._words.rows, organization_id=organization_id
+                )
+            for row, ceiling in ceilings.items():
+                self._words.set_ceiling(row, ceiling)
+
+    def held(self, lease_row: int) -> int:
+        """What open requests of this host still hold of the organization's balance, in pico."""
+        return self._words.held(lease_row) if lease_row < self._words.rows else 0
+
+    async def _settle_former_epoch(self) -> None:
+        """Until no journal is left open but those of workers that have a slot in this file, and stalled ones."""
+        told = False
+        while True:
+            await self._settler.catch_up()
+            mine = {slot.incarnation for slot in self._words.slots()}
+            former = await self._settler.open_journals() - mine - set(self._settler.stalled)
+            if not former:
+                return
+            if not told:
+                _log.info("waiting for workers of the former epoch to end", workers=sorted(former))
+                told = True
+            await asyncio.sleep(0.1)

@@ -1,0 +1,116 @@
+"""A charge: one settled request as the ledger keeps it, and as the journal says it should be.
+
+Law: `charge_of` is the only way from a journal record to a charge. Settling inserts what it returns, and an audit
+compares with what it returns, field by field.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from arkwright.domain import ledger
+from arkwright.domain.journal import Settled
+from arkwright.domain.metering import Usage
+
+
+class Charge(msgspec.Struct, frozen=True):
+    """The columns of the table, in plain values: the event id in hexadecimal, moments in microseconds, pico as int."""
+
+    event_id: str
+    organization_id: str
+    organization_class: str
+    industry: str
+    prepaid: bool
+    project_id: str
+    key_id: str
+    endpoint: str
+    model: str
+    target: str
+    upstream_model: str
+    upstream_request_id: str
+    streamed: bool
+    status: int
+    finish: str
+    started_us: int
+    ended_us: int
+    ttft_us: int | None
+    input_tokens: int
+    cached_input_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    usage_source: str
+    currency: str
+    price_version: str
+    lines: list[dict[str, Any]]
+    amount_pico: int
+    uncollected_pico: int
+    incarnation: str
+    sequence: int
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(
+            self.input_tokens,
+            self.cached_input_tokens,
+            self.cache_write_tokens,
+            self.output_tokens,
+            self.reasoning_tokens,
+        )
+
+    @property
+    def collected_pico(self) -> int:
+        """What the payer's balance covered of it."""
+        return self.amount_pico - self.uncollected_pico
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What charges are posted together by: one payer, one currency, one way of paying."""
+
+    organization_id: str
+    currency: str
+    prepaid: bool
+
+
+def charge_of(incarnation: str, sequence: int, settled: Settled) -> Charge:
+    """The charge that the record at this place of this journal makes."""
+    fields = {name: _stored(getattr(settled, name)) for name in _AS_THEY_ARE}
+    return Charge(
+        event_id=settled.event_id.hex(),
+        **fields,
+        **{name: getattr(settled.usage, name) for name in _COUNTS},
+        lines=msgspec.to_builtins(settled.lines),
+        incarnation=incarnation,
+        sequence=sequence,
+    )
+
+
+def by_account(charges: Iterable[Charge]) -> dict[Account, list[Charge]]:
+    found: dict[Account, list[Charge]] = {}
+    for charge in charges:
+        found.setdefault(Account(charge.organization_id, charge.currency, charge.prepaid), []).append(charge)
+    return found
+
+
+def transaction_of(reference: str, account: Account, charges: list[Charge]) -> ledger.Transaction:
+    """The posting of a batch of one account's charges; `reference` names the batch, the account is added to it."""
+    return ledger.charges(
+        f"{reference}:{account.organization_id}:{account.currency}:{'prepaid' if account.prepaid else 'postpaid'}",
+        account.organization_id,
+        account.currency,
+        prepaid=account.prepaid,
+        amount_pico=sum(charge.amount_pico for charge in charges),
+        uncollected_pico=sum(charge.uncollected_pico for charge in charges),
+    )
+
+
+_COUNTS = tuple(field.name for field in msgspec.structs.fields(Usage))
+_AS_THEY_ARE = tuple(
+    field.name for field in msgspec.structs.fields(Settled) if field.name not in {"event_id", "usage", "lines"}
+)
+
+
+def _stored(value: Any) -> Any:
+    """PostgreSQL's text has no NUL; what an upstream calls its request may have."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value

@@ -1,0 +1,89 @@
+-- From journal to ledger: where each journal is settled to, and the charges of one batch.
+
+-- name: open_writer!
+INSERT INTO journal_writer (incarnation, host, slot, opened_at)
+VALUES (:incarnation, :host, :slot, timestamptz 'epoch' + :opened_us * interval '1 microsecond')
+ON CONFLICT (incarnation) DO NOTHING;
+
+-- name: lock_writer^
+SELECT closed_at FROM journal_writer WHERE incarnation = :incarnation FOR SHARE;
+
+-- name: open_segment!
+INSERT INTO journal_segment (incarnation, segment, settled_offset, settled_sequence, head_hash)
+VALUES (:incarnation, :segment, :offset, :sequence, :head)
+ON CONFLICT (incarnation, segment) DO NOTHING;
+
+-- name: advance!
+-- Compare and set: one row, or another settler was here first.
+UPDATE journal_segment
+SET settled_offset = :offset, settled_sequence = :sequence, head_hash = :head
+WHERE incarnation = :incarnation AND segment = :segment AND settled_offset = :from_offset;
+
+-- name: position^
+SELECT segment, settled_offset, settled_sequence, head_hash
+FROM journal_segment WHERE incarnation = :incarnation ORDER BY segment DESC LIMIT 1;
+
+-- name: closed_writers
+SELECT incarnation FROM journal_writer WHERE host = :host AND closed_at IS NOT NULL;
+
+-- name: closed_among
+SELECT incarnation FROM journal_writer WHERE incarnation = ANY (:incarnations) AND closed_at IS NOT NULL;
+
+-- name: close_writer!
+UPDATE journal_writer SET closed_at = now() WHERE incarnation = :incarnation AND closed_at IS NULL;
+
+-- name: known_events
+SELECT event_id FROM charge WHERE event_id = ANY (:event_ids::uuid[]);
+
+-- name: insert_charges$
+WITH given AS (
+    SELECT * FROM jsonb_to_recordset(:charges::jsonb) AS given_charge (
+        event_id uuid, organization_id text, organization_class text, industry text, prepaid boolean,
+        project_id text, key_id text, endpoint text, model text, target text, upstream_model text,
+        upstream_request_id text, streamed boolean, status integer, finish text, started_us bigint, ended_us bigint,
+        ttft_us bigint, input_tokens bigint, cached_input_tokens bigint, cache_write_tokens bigint,
+        output_tokens bigint, reasoning_tokens bigint, usage_source text, currency text, price_version text,
+        lines jsonb, amount_pico numeric, uncollected_pico numeric, incarnation text, sequence bigint,
+        transaction_id bigint
+    )
+), inserted AS (
+    INSERT INTO charge (
+        event_id, organization_id, organization_class, industry, prepaid, project_id, key_id, endpoint, model, target,
+        upstream_model, upstream_request_id, streamed, status, finish, started_at, ended_at, ttft_us, input_tokens,
+        cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source, currency,
+        price_version, lines, amount_pico, uncollected_pico, incarnation, sequence, transaction_id
+    )
+    SELECT
+        event_id, organization_id, organization_class, industry, prepaid, project_id, key_id, endpoint, model, target,
+        upstream_model, upstream_request_id, streamed, status, finish,
+        timestamptz 'epoch' + started_us * interval '1 microsecond',
+        timestamptz 'epoch' + ended_us * interval '1 microsecond',
+        ttft_us, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source,
+        currency, price_version, lines, amount_pico, uncollected_pico, incarnation, sequence, transaction_id
+    FROM given ORDER BY event_id
+    ON CONFLICT DO NOTHING
+    RETURNING *
+), rolled_up AS (
+    INSERT INTO usage_hourly (
+        hour, organization_id, organization_class, project_id, key_id, model, target, currency, usage_source,
+        requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, amount_pico
+    )
+    SELECT
+        date_trunc('hour', started_at, 'UTC') AS hour, organization_id, organization_class, project_id, key_id, model,
+        target, currency, usage_source, count(*), sum(input_tokens), sum(cached_input_tokens),
+        sum(cache_write_tokens), sum(output_tokens), sum(reasoning_tokens), sum(amount_pico)
+    FROM inserted
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    ORDER BY organization_id, hour, project_id, key_id, model, target, currency, usage_source, organization_class
+    ON CONFLICT (
+        organization_id, hour, project_id, key_id, model, target, currency, usage_source, organization_class
+    ) DO UPDATE SET
+        requests = usage_hourly.requests + excluded.requests,
+        input_tokens = usage_hourly.input_tokens + excluded.input_tokens,
+        cached_input_tokens = usage_hourly.cached_input_tokens + excluded.cached_input_tokens,
+        cache_write_tokens = usage_hourly.cache_write_tokens + excluded.cache_write_tokens,
+        output_tokens = usage_hourly.output_tokens + excluded.output_tokens,
+        reasoning_tokens = usage_hourly.reasoning_tokens + excluded.reasoning_tokens,
+        amount_pico = usage_hourly.amount_pico + excluded.amount_pico
+)
+SELECT count(*) FROM inserted;

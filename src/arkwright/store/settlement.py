@@ -1,0 +1,155 @@
+"""One batch of a journal becomes charges, postings, roll-ups and a new position, in one transaction.
+
+Law: all of it or nothing. An event is charged once, for ever: what was charged before is suppressed and posts nothing.
+The position moves by compare-and-set, so that of two settlers one posts and the other starts anew.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from arkwright.basics.errors import InternalError
+from arkwright.domain.charges import Charge, by_account, transaction_of
+from arkwright.store import leases, ledger
+from arkwright.store.database import Connection, Database, load_queries
+from arkwright.store.journal_reader import START, Position
+
+_queries = load_queries("settlement")
+_ATTEMPTS = 5
+
+
+class Writer(msgspec.Struct, frozen=True):
+    """Whose journal it is."""
+
+    incarnation: str
+    host: str
+    slot: int
+    opened_us: int
+
+
+class JournalBatch(msgspec.Struct, frozen=True):
+    """What was read of one segment from `before` to `after` (both in the same segment), in order."""
+
+    writer: Writer
+    before: Position
+    after: Position
+    charges: list[Charge]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    charged: int
+    duplicates: int
+
+
+class WriterIsClosed(InternalError):
+    """A journal that was closed as dead and read to its end has more records than it had."""
+
+
+class _Raced(Exception):
+    """Another journal charged one of these events between our look and our insert."""
+
+
+async def settle(database: Database, batch: JournalBatch) -> Outcome | None:
+    """Post a batch; None when another settler moved the position first, and the caller must load it again.
+
+    Raises WriterIsClosed; psycopg's IntegrityError or DataError for charges that the ledger cannot take (an unknown
+    organization, a balance below zero); psycopg's OperationalError or Unavailable without a database.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            async with database.connection() as connection:
+                if not await _advance(connection, batch):
+                    return None
+                return await _post(connection, batch)
+        except _Raced:
+            continue
+    raise InternalError(f"the batch at {batch.before} of {batch.writer.incarnation} is raced for again and again")
+
+
+async def position(connection: Connection, incarnation: str) -> Position:
+    """How far the ledger has this journal."""
+    row = await _queries.position(connection, incarnation=incarnation)
+    if row is None:
+        return START
+    return Position(row.segment, row.settled_offset, row.settled_sequence, bytes(row.head_hash))
+
+
+async def closed_writers(connection: Connection, host: str) -> set[str]:
+    """Incarnations of this host that are dead, settled and closed."""
+    return {row.incarnation async for row in _queries.closed_writers(connection, host=host)}
+
+
+async def closed_among(connection: Connection, incarnations: Sequence[str]) -> set[str]:
+    return {row.incarnation async for row in _queries.closed_among(connection, incarnations=list(incarnations))}
+
+
+async def close_writer(database: Database, writer: Writer) -> bool:
+    """The writer is dead and all it wrote is settled; False when that was noted before."""
+    async with database.connection() as connection:
+        await _open_writer(connection, writer)
+        closed: int = await _queries.close_writer(connection, incarnation=writer.incarnation)
+        if closed:
+            await leases.close(connection, writer.host, writer.incarnation)
+        return closed == 1
+
+
+async def _advance(connection: Connection, batch: JournalBatch) -> bool:
+    await _open_writer(connection, batch.writer)
+    row = await _queries.lock_writer(connection, incarnation=batch.writer.incarnation)
+    if row.closed_at is not None:
+        raise WriterIsClosed(f"{batch.writer.incarnation} was closed and has records after {batch.before}")
+    place = {"incarnation": batch.writer.incarnation, "segment": batch.before.segment}
+    before, after = batch.before, batch.after
+    await _queries.open_segment(connection, **place, offset=0, sequence=before.sequence, head=before.head)
+    moved = await _queries.advance(
+        connection, **place, from_offset=before.offset, offset=after.offset, sequence=after.sequence, head=after.head
+    )
+    return bool(moved == 1)
+
+
+async def _open_writer(connection: Connection, writer: Writer) -> None:
+    await _queries.open_writer(connection, **msgspec.structs.asdict(writer))
+
+
+async def _post(connection: Connection, batch: JournalBatch) -> Outcome:
+    fresh = await _without_duplicates(connection, batch.charges)
+    duplicates = len(batch.charges) - len(fresh)
+    if fresh:
+        incarnation, before = batch.writer.incarnation, batch.before
+        reference = f"charges:{incarnation}:{before.segment}:{before.offset}"
+        grouped = by_account(fresh)
+        transactions = {account: transaction_of(reference, account, grouped[account]) for account in grouped}
+        ids = await ledger.post(connection, list(transactions.values()))
+        numbered = [
+            (charge, ids[transactions[account].reference]) for account in grouped for charge in grouped[account]
+        ]
+        inserted = await _queries.insert_charges(connection, charges=_json(numbered))
+        if inserted != len(fresh):
+            raise _Raced
+        await leases.post(connection, batch.writer.host, incarnation, _collected(fresh))
+    return Outcome(len(fresh), duplicates)
+
+
+async def _without_duplicates(connection: Connection, charges: list[Charge]) -> list[Charge]:
+    rows = _queries.known_events(connection, event_ids=[charge.event_id for charge in charges])
+    seen = {row.event_id.hex async for row in rows}
+    fresh = []
+    for charge in charges:
+        if charge.event_id not in seen:
+            seen.add(charge.event_id)
+            fresh.append(charge)
+    return fresh
+
+
+def _collected(charges: list[Charge]) -> dict[str, int]:
+    """Prepaid organization → what its balance paid."""
+    amounts: dict[str, int] = {}
+    for charge in charges:
+        if charge.prepaid and charge.collected_pico:
+            amounts[charge.organization_id] = amounts.get(charge.organization_id, 0) + charge.collected_pico
+    return amounts
+
+
+def _json(numbered: list[tuple[Charge, int]]) -> str:
+    rows = [{**msgspec.structs.asdict(charge), "transaction_id": transaction_id} for charge, transaction_id in numbered]
+    return msgspec.json.encode(rows).decode()
