@@ -29,7 +29,7 @@ class DataDir:
     secrets/             master.key, operator.key (0600)
     run/                 sockets, pid and ready files, lease words, snapshot: rebuilt at start
     logs/<process>.log
-    host-id
+    host-id, lock, arkwright.toml (yours), started-once
     """
 
     def __init__(self, root: Path) -> None:
@@ -43,6 +43,7 @@ class DataDir:
         self.host_id = self.root / "host-id"
         self.lock = self.root / "lock"
         self.config = self.root / "arkwright.toml"
+        self.started_once = self.root / "started-once"
         self.master_key = self.secrets / "master.key"
         self.operator_key = self.secrets / "operator.key"
         self.supervisor_state = self.run / "supervisor.json"

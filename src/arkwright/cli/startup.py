@@ -19,6 +19,7 @@ from arkwright.host.supervisor import ProcessInfo
 READY_DEADLINE_S = 240.0  # A database that recovers from a crash on a slow disk takes its time.
 DEATHS_MAX = 4  # A process that ended this often without being ready once will not be.
 _POLL_S = 0.05
+STOP_GRACE_S = 15.0
 _TAIL_LINES = 25
 
 
@@ -80,7 +81,7 @@ def started(settings: Settings, lock: DirectoryLock) -> Iterator[Started]:
     try:
         yield platform
     except BaseException:
-        stop_platform(paths, settings.drain_timeout_s)
+        stop_platform(paths, settings.drain_timeout_s + STOP_GRACE_S)
         raise
 
 

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 
 class Steps:
@@ -41,23 +49,21 @@ class Steps:
 
 
 class Download:
-    """One or more files on their way, each a bar; without a terminal, a line at each tenth."""
+    """What is received or waited for, each a bar; without a terminal, a line at each tenth."""
 
     def __init__(self, steps: Steps, bars: Progress) -> None:
         self._steps = steps
         self._bars = bars
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
         self._tenths: dict[str, int] = {}
 
-    def __call__(self, name: str, done_bytes: int, total_bytes: int | None) -> None:
+    def __call__(self, done_bytes: int, total_bytes: int | None, what: str) -> None:
         if self._steps.console.is_terminal:
-            if name not in self._tasks:
-                self._tasks[name] = self._bars.add_task(name, total=total_bytes)
-            task = next(task for task in self._bars.tasks if task.id == self._tasks[name])
-            self._bars.update(task.id, completed=done_bytes, total=total_bytes)
+            if what not in self._tasks:
+                self._tasks[what] = self._bars.add_task(what, total=total_bytes)
+            self._bars.update(self._tasks[what], completed=done_bytes, total=total_bytes)
             return
         tenth = done_bytes * 10 // total_bytes if total_bytes else 0
-        if tenth != self._tenths.get(name):
-            self._tenths[name] = tenth
-            size = f"{total_bytes / 1e6:.0f} MB" if total_bytes else "unknown size"
-            self._steps.say(f"  {name}: {tenth * 10} % of {size}")
+        if tenth != self._tenths.get(what):
+            self._tenths[what] = tenth
+            self._steps.say(f"  {what}: {tenth * 10} % of {total_bytes / 1e6:.0f} MB" if total_bytes else f"  {what}")
