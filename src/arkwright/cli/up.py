@@ -24,6 +24,7 @@ from arkwright.cli.steps import Steps
 from arkwright.host import lifeline, ports
 from arkwright.host.lifeline import SupervisorState
 from arkwright.host.lock import DirectoryLock
+from arkwright.store.weights import ModelStore
 
 MODELS_DEADLINE_S = 600.0  # Large weights on a slow disk.
 _POLL_S = 0.2
@@ -87,30 +88,28 @@ def _pull(settings: Settings, steps: Steps, *, asked: bool) -> list[str]:
     """The weights of what this start deploys: the default models at the first one, later only what is asked for."""
     if settings.paths.started_once.exists() and not asked:
         return []
-    from arkwright.sources.pulling import pull  # Brings HTTP clients and converters along; a second start needs none.
-    from arkwright.store.weights import ModelStore
+    from arkwright.cli.models import ProgressBar  # Brings HTTP clients and converters; a second start needs none.
+    from arkwright.sources import pulling
 
     store = ModelStore(settings.model_store_path)
-    for reference in settings.default_models:
+    references = [pulling.canonical(reference) for reference in settings.default_models]
+    for reference in references:
         if store.find(reference) is None:
             steps.say(f"Getting {reference} for the model store {store.root}")
-            with steps.download() as progress:
-                pull(store, reference, progress=progress)
-    return list(settings.default_models)
+            with ProgressBar(steps.console) as progress:
+                pulling.pull(store, reference, progress)
+    return references
 
 
 def _wait_until_serving(
     settings: Settings, platform: Started, references: list[str], steps: Steps
 ) -> tuple[Serving, Login, dict[str, str]]:
-    from arkwright.store.weights import ModelStore
-
     with steps.step("Starting database, control and gateway"):
         state = platform.wait_until_ready()
     with Client.local(settings.paths) as client:
         login = first_start.bootstrap(client)
-        store = ModelStore(settings.model_store_path)
         for reference in references:
-            first_start.deploy(client, reference, store.get(reference))
+            first_start.deploy(client, reference)
         models = first_start.served(client)
         if first_start.not_ready(client):
             with steps.step(f"Loading {', '.join(models)}"):
@@ -121,11 +120,10 @@ def _wait_until_serving(
 
 def _wait_for_models(client: Client, platform: Started, settings: Settings) -> None:
     def missing() -> str:
-        for failure in first_start.failed(client):
-            raise Unavailable(
-                f"the model of deployment {failure['deployment']} does not start: {failure['error']}"
-                f"\nits log is in {settings.paths.logs}"
-            )
+        gave_up = first_start.failure(client)
+        if gave_up:
+            name, error = gave_up
+            raise Unavailable(f"the model of deployment {name} does not start: {error}\n(logs: {settings.paths.logs})")
         return first_start.not_ready(client)
 
     startup.wait_for(missing, platform, MODELS_DEADLINE_S)
