@@ -13,26 +13,19 @@ from arkwright.sources.fetching import Fetched, Wanted
 from arkwright.sources.gguf_header import Description, describe
 from arkwright.store.downloads import Progress, check_hash, hash_of, silent, told_when_full
 from arkwright.store.model_list import ListedModel, by_name, listed
-from arkwright.store.weights import Manifest, ModelStore, StoredModel, pinned
+from arkwright.store.weights import Manifest, ModelStore, StoredModel, canonical, pinned
 
 # What an unlisted model is served with: enough to talk, small enough for a laptop's memory. Options can say more.
 CONTEXT_TOKENS_DEFAULT = 8192
 PARALLEL_DEFAULT = 4
 
 
-def canonical(reference: str) -> str:
-    """The one way to write a reference: a name in the model list, or a source with its scheme and an absolute path.
-
-    A bare path to a file is `file:`. Raises InvalidInput or NotFound for what is neither.
-    """
-    if reference in listed():
+def checked(reference: str) -> str:
+    """The reference in its canonical form. Raises InvalidInput or NotFound for what is neither name nor source."""
+    reference = canonical(reference)
+    if reference in listed() or reference.partition(":")[0] in REGISTRY:
         return reference
-    scheme, colon, rest = reference.partition(":")
-    if colon and scheme in REGISTRY:
-        return f"file:{Path(rest).expanduser().absolute()}" if scheme == "file" else reference
-    if reference.endswith(".gguf") or reference.startswith(("/", "./", "../", "~")):
-        return f"file:{Path(reference).expanduser().absolute()}"
-    if re.match(r"[a-z]+:", reference):
+    if re.match(r"[a-z0-9]+:", reference):
         known = ", ".join(f"{name}:" for name in REGISTRY)
         raise InvalidInput(f"{reference!r} is no source of weights; a source starts with one of {known}")
     return by_name(reference).name
@@ -44,7 +37,7 @@ def pull(store: ModelStore, reference: str, progress: Progress = silent, *, agai
     Raises Unprocessable (`wrong_hash`), Unavailable (`disk_full`, `incomplete`, `download_failed`), NotFound, Forbidden
     or InvalidInput. An interrupted pull is gone on with by the next one.
     """
-    reference = canonical(reference)
+    reference = checked(reference)
     model = listed().get(reference)
 
     def build(into: Path) -> Manifest:

@@ -77,7 +77,7 @@ def by_name(name: str) -> ListedModel:
     models = listed()
     if name not in models:
         near = difflib.get_close_matches(name, models, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(models)}"
+        hint = f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(models)}."
         raise NotFound(
             f"no model {name!r} in the model list{hint} A source such as file:/models/x.gguf can be named as well"
         )

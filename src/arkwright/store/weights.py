@@ -161,8 +161,20 @@ class ModelStore:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def canonical(reference: str) -> str:
+    """The one way to write a reference: a bare path to a file is `file:`, and a path is absolute."""
+    scheme, colon, rest = reference.partition(":")
+    if scheme == "file" and colon:
+        return f"file:{Path(rest).expanduser().absolute()}"
+    is_path = reference.endswith(".gguf") and not re.match(r"[a-z]+:", reference)
+    if is_path or reference.startswith(("/", "./", "../", "~")):
+        return f"file:{Path(reference).expanduser().absolute()}"
+    return reference
+
+
 def slug(reference: str) -> str:
     """A directory name: a name in the model list as it is, a source readable and with a hash that keeps it apart."""
+    reference = canonical(reference)
     if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", reference):
         return reference
     tail = re.sub(r"[^A-Za-z0-9._-]+", "-", reference.rsplit("/", 1)[-1]).strip("-.")[:60] or "model"
