@@ -39,7 +39,7 @@ def list_models(*, json: JsonOption = False, data_dir: DataDirOption = None, mod
         return _print_json({"model_store": str(store.root), "models": rows})
     table = Table(title=f"Models in {store.root}", title_justify="left")
     for heading in ("model", "kind", "context", "license", "size", "state"):
-        table.add_column(heading, justify="right" if heading in ("context", "size") else "left")
+        table.add_column(heading, justify="right" if heading in ("context", "size") else "left", overflow="fold")
     for row in rows:
         state = "pulled" if row["pulled"] else "not pulled"
         size = f"{row['bytes'] / 1e6:,.0f} MB"

@@ -33,7 +33,7 @@ def _fetch_one(original: Path, wanted: Wanted, progress: Progress) -> Fetched:
     expected = pin.sha256 if pin else None
     if _linked(original, target):
         partial = partial_of(target)
-        found = hash_of(partial, progress).hexdigest()
+        found = hash_of(partial, lambda done, total, _: progress(done, total, target.name)).hexdigest()
         check_hash(partial, found, expected, target.name)
         partial.rename(target)
         return Fetched(target, found)

@@ -13,16 +13,18 @@ from arkwright.sources.fetching import Fetched, Wanted
 from arkwright.sources.gguf_header import Description, describe
 from arkwright.store.downloads import Progress, check_hash, hash_of, silent, told_when_full
 from arkwright.store.model_list import ListedModel, by_name, listed
-from arkwright.store.weights import Manifest, ModelStore, StoredModel, canonical, pinned
+from arkwright.store.weights import Manifest, ModelStore, StoredModel, normalized, pinned
 
 # What an unlisted model is served with: enough to talk, small enough for a laptop's memory. Options can say more.
 CONTEXT_TOKENS_DEFAULT = 8192
 PARALLEL_DEFAULT = 4
 
 
-def checked(reference: str) -> str:
-    """The reference in its canonical form. Raises InvalidInput or NotFound for what is neither name nor source."""
-    reference = canonical(reference)
+def canonical(reference: str) -> str:
+    """The one way to write a reference: a name in the model list, or a source with an absolute path.
+
+    Raises InvalidInput or NotFound for what is neither name nor source."""
+    reference = normalized(reference)
     if reference in listed() or reference.partition(":")[0] in REGISTRY:
         return reference
     if re.match(r"[a-z0-9]+:", reference):
@@ -37,7 +39,7 @@ def pull(store: ModelStore, reference: str, progress: Progress = silent, *, agai
     Raises Unprocessable (`wrong_hash`), Unavailable (`disk_full`, `incomplete`, `download_failed`), NotFound, Forbidden
     or InvalidInput. An interrupted pull is gone on with by the next one.
     """
-    reference = checked(reference)
+    reference = canonical(reference)
     model = listed().get(reference)
 
     def build(into: Path) -> Manifest:

@@ -118,8 +118,9 @@ def _sizes(directory: Path) -> Iterator[int]:
 def _pip_failed(requirement: str, said: str, into: Path, needed_bytes: int) -> Unavailable:
     if "No space left on device" in said:
         check_space(into, max(2 * needed_bytes, shutil.disk_usage(into).free + 1))
-    lines = [line for line in said.splitlines() if line.strip() and "notice" not in line]
-    reason = " ".join(lines[-3:])[-600:] or "it said nothing"
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")] or lines[-3:]
+    reason = " ".join(errors)[-600:] or "it said nothing"
     return Unavailable(
         f"pip could not download {requirement}: {reason}. Is the package index reachable? A mirror is set with"
         " `pip config set global.index-url URL`; or take the file by other means and pull file:/path/to/it",

@@ -161,7 +161,7 @@ class ModelStore:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def canonical(reference: str) -> str:
+def normalized(reference: str) -> str:
     """The one way to write a reference: a bare path to a file is `file:`, and a path is absolute."""
     scheme, colon, rest = reference.partition(":")
     if scheme == "file" and colon:
@@ -174,7 +174,7 @@ def canonical(reference: str) -> str:
 
 def slug(reference: str) -> str:
     """A directory name: a name in the model list as it is, a source readable and with a hash that keeps it apart."""
-    reference = canonical(reference)
+    reference = normalized(reference)
     if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", reference):
         return reference
     tail = re.sub(r"[^A-Za-z0-9._-]+", "-", reference.rsplit("/", 1)[-1]).strip("-.")[:60] or "model"
