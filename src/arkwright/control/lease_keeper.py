@@ -83,8 +83,13 @@ class LeaseKeeper:
                 if slot.incarnation in closed or not (self._journal_dir / slot.incarnation).exists():
                     self._words.reset_slot(slot.index)
 
-    async def refresh(self, organization_id: str) -> None:
-        """After a top-up: when this returns, the balance can be spent here. Raises Unavailable without a database."""
+    async def refresh(self, organization_id: str | None = None) -> None:
+        """After a top-up: when this returns, the balance can be spent here; of one organization, or of all.
+
+        Raises Unavailable or psycopg's OperationalError without a database.
+        """
+        if organization_id is None:
+            return await self.step()
         async with self._lock:
             async with self._database.connection() as connection:
                 only = [organization_id]

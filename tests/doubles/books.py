@@ -1,0 +1,52 @@
+"""The money side of one host on a real database: ledger, leases, journals, settler, without a gateway."""
+
+from pathlib import Path
+from typing import Any
+
+from arkwright.control.lease_keeper import LeaseKeeper
+from arkwright.control.settler import Settler
+from arkwright.host.leases import LeaseWords
+from arkwright.store import ledger
+from arkwright.store.database import Database
+
+DEPOSIT = 10**12
+
+
+class Books:
+    """Host `host_a`, with the settler and the lease keeper for a test to drive."""
+
+    def __init__(self, database: Database, root: Path) -> None:
+        self.database = database
+        self.journal_dir = root / "journal"
+        self.journal_dir.mkdir()
+        self.words = LeaseWords.create(root / "words", 1, rows=64, slots=4)
+        self.settler = Settler(database, self.journal_dir, host="host_a")
+        self.keeper = self.keeper_of(self.words)
+
+    def keeper_of(self, words: LeaseWords) -> LeaseKeeper:
+        return LeaseKeeper(self.database, words, self.settler, host="host_a", journal_dir=self.journal_dir)
+
+    async def value(self, query: str, *parameters: object) -> Any:
+        async with self.database.connection() as connection:
+            row = await (await connection.execute(query, parameters)).fetchone()
+            return None if row is None else row[0]
+
+    async def execute(self, statement: str) -> None:
+        async with self.database.connection() as connection:
+            await connection.execute(statement)
+
+    async def top_up(self, organization_id: str, amount_pico: int, reference: str) -> ledger.TopUp:
+        async with self.database.connection() as connection:
+            topped_up = await ledger.top_up(
+                connection,
+                organization_id=organization_id,
+                currency="USD",
+                amount_pico=amount_pico,
+                reference=reference,
+            )
+        await self.keeper.refresh(organization_id)
+        return topped_up
+
+    async def balances(self, organization_id: str) -> dict[tuple[str, str], int]:
+        async with self.database.connection() as connection:
+            return await ledger.balances(connection, organization_id)

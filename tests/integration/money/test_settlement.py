@@ -1,0 +1,254 @@
+"""From journal to ledger: once, whoever settles, however often, with leases and roll-ups in step."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from arkwright.basics.errors import Conflict, InvalidInput, NotFound
+from arkwright.basics.ids import new_event_id
+from arkwright.control.lease_keeper import LeaseKeeper
+from arkwright.control.settler import Settler
+from arkwright.domain import journal as records
+from arkwright.domain.metering import Usage
+from arkwright.host.leases import LeaseWords
+from arkwright.store import ledger
+from tests.doubles.books import DEPOSIT, Books
+from tests.doubles.money import PRICE, Worker, settled
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_charge_reaches_every_account_it_should(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    first, second = settled("org_a", Usage(100, 20, 0, 7)), settled("org_a", Usage(2_000, 0, 0, 1))
+    free = settled("org_a", Usage(), event_id=new_event_id())
+    assert worker.charge(0, first)
+    assert worker.charge(0, second)
+    assert worker.charge(0, free)
+    partly = settled("org_post", Usage(10, 0, 0, 3), prepaid=False)
+    worker.write(partly)
+    assert await books.settler.step() == 4
+    spent = first.amount_pico + second.amount_pico
+    balances = await books.balances("org_a")
+    assert balances == {
+        ("cash_clearing", "USD"): -DEPOSIT,
+        ("prepaid", "USD"): DEPOSIT - spent,
+        ("revenue_maas", "USD"): spent,
+    }
+    assert await books.balances("org_post") == {
+        ("receivable", "USD"): -partly.amount_pico,
+        ("revenue_maas", "USD"): partly.amount_pico,
+    }
+    assert await books.value("SELECT sum(amount_pico) FROM usage_hourly") == spent + partly.amount_pico
+    assert await books.value("SELECT posted_pico FROM lease") == spent
+    assert books.words.reserved(0) == spent
+    assert await books.settler.step() == 0
+    worker.stop()
+
+
+async def test_what_no_balance_covered_is_bad_debt_and_no_part_of_the_lease(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    record = settled("org_a", Usage(output_tokens=10), uncollected_pico=5_000_000)
+    assert worker.charge(0, record, hold_pico=15_000_000)
+    await books.settler.catch_up()
+    balances = await books.balances("org_a")
+    assert balances[("bad_debt", "USD")] == -5_000_000
+    assert balances[("prepaid", "USD")] == DEPOSIT - 15_000_000
+    assert balances[("revenue_maas", "USD")] == 20_000_000
+    assert await books.value("SELECT posted_pico FROM lease") == 15_000_000
+    worker.stop()
+
+
+async def test_an_event_is_charged_once_whoever_wrote_it(books: Books) -> None:
+    one, other = (Worker(books.journal_dir, books.words) for _ in range(2))
+    record = settled("org_a", Usage(input_tokens=5))
+    one.write(record, record)
+    other.write(record)
+    assert await books.settler.step() == 1
+    one.write(record)
+    assert await books.settler.step() == 0
+    assert await books.value("SELECT count(*) FROM charge") == 1
+    assert (await books.balances("org_a"))[("revenue_maas", "USD")] == record.amount_pico
+    one.stop()
+    other.stop()
+
+
+async def test_settlers_at_once_post_each_charge_once(books: Books) -> None:
+    settlers = [books.settler, *(Settler(books.database, books.journal_dir, host="host_a") for _ in range(3))]
+    workers = [Worker(books.journal_dir, books.words, segment_bytes=3_000) for _ in range(3)]
+    shared = [settled("org_a", Usage(input_tokens=1)) for _ in range(10)]
+    written = posted = 0
+    for _ in range(8):
+        for worker in workers:
+            batch = [settled("org_a", Usage(input_tokens=1)) for _ in range(10)]
+            worker.write(*batch, *shared)
+            written += len(batch)
+        posted += sum(await asyncio.gather(*(settler.step() for settler in settlers)))
+    for worker in workers:
+        worker.stop()
+    posted += sum(await asyncio.gather(*(settler.step() for settler in settlers)))
+    assert posted == written + len(shared) == 250
+    assert await books.value("SELECT count(*) FROM charge") == 250
+    assert (await books.balances("org_a"))[("prepaid", "USD")] == DEPOSIT - 250 * 250_000
+    assert await books.value("SELECT count(*) FROM journal_writer WHERE closed_at IS NULL") == 0
+    assert await books.value("SELECT closed_pico = posted_pico AND posted_pico = 250 * 250000 FROM lease")
+
+
+async def test_odd_text_of_an_upstream_does_not_stop_the_ledger(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    worker.write(settled("org_a", Usage(1), upstream_request_id="\0'; DROP TABLE charge; -- \u2028\"{}\\"))
+    assert await books.settler.step() == 1
+    kept = await books.value("SELECT upstream_request_id FROM charge")
+    assert kept == "\ufffd'; DROP TABLE charge; -- \u2028\"{}\\"
+    worker.stop()
+
+
+async def test_a_journal_that_cannot_be_posted_stalls_alone(books: Books) -> None:
+    bad, good = (Worker(books.journal_dir, books.words) for _ in range(2))
+    bad.write(settled("org_unknown", Usage(1)))
+    good.write(settled("org_a", Usage(1)))
+    bad.stop()
+    assert await books.settler.step() == 1
+    assert list(books.settler.stalled) == [bad.incarnation]
+    assert "ForeignKeyViolation" in books.settler.stalled[bad.incarnation]
+    assert await books.value("SELECT count(*) FROM charge") == 1
+    good.stop()
+
+
+async def test_a_record_of_a_later_version_is_not_passed_over(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    worker.journal.append(b"\x81\xa4type\xa6future")
+    worker.write(settled("org_a", Usage(1)))
+    assert await books.settler.step() == 0
+    assert worker.incarnation in books.settler.stalled
+    worker.stop()
+
+
+async def test_more_than_the_balance_is_never_posted(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    worker.write(settled("org_a", Usage(output_tokens=DEPOSIT // 2_000_000 + 1)))
+    assert await books.settler.step() == 0
+    assert "CheckViolation" in books.settler.stalled[worker.incarnation]
+    assert (await books.balances("org_a"))[("prepaid", "USD")] == DEPOSIT
+    worker.stop()
+
+
+async def test_a_dead_writer_is_closed_and_its_holds_come_back(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    record = settled("org_a", Usage(output_tokens=100_000))
+    assert worker.charge(0, record)
+    assert worker.slot.reserve(0, DEPOSIT - record.amount_pico)  # In flight: an intent, then it dies.
+    worker.write(records.Intent(new_event_id(), 1, "org_a", "key_a", PRICE.model, 5, "USD"))
+    await books.settler.step()
+    await books.keeper.step()
+    survivor = Worker(books.journal_dir, books.words)
+    assert not survivor.slot.reserve(0, 1)
+    worker.stop()
+    await books.settler.step()
+    assert not survivor.slot.reserve(0, 1), "the slot is still there: nothing may be promised twice"
+    await books.keeper.step()
+    assert books.words.ceiling(0) == DEPOSIT - record.amount_pico
+    assert books.words.held(0) == 0
+    assert survivor.slot.reserve(0, DEPOSIT - record.amount_pico)
+    assert not survivor.slot.reserve(0, 1)
+    survivor.stop()
+
+
+async def test_a_top_up_is_credited_once_and_spendable_at_once(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    assert worker.slot.reserve(0, DEPOSIT)
+    assert not worker.slot.reserve(0, 1)
+    assert (await books.top_up("org_a", 70, "second")).created
+    assert worker.slot.reserve(0, 70)
+    again = await books.top_up("org_a", 70, "second")
+    assert (again.created, again.balance_pico) == (False, DEPOSIT + 70)
+    assert not worker.slot.reserve(0, 1)
+    with pytest.raises(Conflict):
+        await books.top_up("org_a", 71, "second")
+    worker.stop()
+
+
+@pytest.mark.parametrize(
+    ("organization_id", "currency", "amount_pico", "error"),
+    [("org_none", "USD", 1, NotFound), ("org_post", "USD", 1, InvalidInput), ("org_a", "CNY", 1, InvalidInput),
+     ("org_a", "USD", 0, InvalidInput), ("org_a", "USD", -1, InvalidInput)],
+)  # fmt: skip
+async def test_a_wrong_top_up_is_refused(
+    books: Books, organization_id: str, currency: str, amount_pico: int, error: type[Exception]
+) -> None:
+    async with books.database.connection() as connection:
+        with pytest.raises(error):
+            await ledger.top_up(
+                connection,
+                organization_id=organization_id,
+                currency=currency,
+                amount_pico=amount_pico,
+                reference="x",
+            )
+
+
+async def test_top_ups_at_once_are_credited_once(books: Books) -> None:
+    results = await asyncio.gather(*(books.top_up("org_a", 7, "same") for _ in range(8)))
+    assert sorted(result.created for result in results) == [False] * 7 + [True]
+    assert (await books.balances("org_a"))[("prepaid", "USD")] == DEPOSIT + 7
+
+
+async def test_two_hosts_never_lease_more_than_the_balance(books: Books, tmp_path: Path) -> None:
+    await books.execute("DELETE FROM lease")
+    hosts = []
+    for number in range(3):
+        words = LeaseWords.create(tmp_path / f"words{number}", 1, rows=64, slots=1)
+        host = f"host_{number}"
+        hosts.append(LeaseKeeper(books.database, words, books.settler, host=host, journal_dir=books.journal_dir))
+    for _ in range(60):
+        await asyncio.gather(*(keeper.step() for keeper in hosts))
+        assert await books.value("SELECT sum(granted_pico) FROM lease") <= DEPOSIT
+    assert await books.value("SELECT sum(granted_pico) FROM lease") == DEPOSIT
+    for keeper in hosts:
+        keeper._words.close()
+
+
+async def test_a_new_epoch_starts_from_the_ledger(books: Books, tmp_path: Path) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    record = settled("org_a", Usage(output_tokens=100_000))
+    assert worker.charge(0, record)
+    assert worker.slot.reserve(0, 17)
+    fresh = LeaseWords.create(tmp_path / "words", 2, rows=64, slots=4)
+    keeper = books.keeper_of(fresh)
+    starting = asyncio.create_task(keeper.start())
+    await asyncio.sleep(0.3)
+    assert not starting.done(), "a worker of the former epoch still lives, and its holds are unknown here"
+    worker.stop()
+    await asyncio.wait_for(starting, 10)
+    assert fresh.ready
+    assert fresh.ceiling(0) == DEPOSIT - record.amount_pico
+    assert await books.value("SELECT granted_pico FROM lease") == DEPOSIT - record.amount_pico
+    again = Worker(books.journal_dir, fresh)
+    assert again.slot.reserve(0, DEPOSIT - record.amount_pico)
+    await books.keeper_of(fresh).start()  # Control alone restarts: the words stay.
+    assert not again.slot.reserve(0, 1)
+    again.stop()
+    fresh.close()
+
+
+async def test_a_restarted_settler_goes_on_where_the_ledger_is(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words, segment_bytes=2_000)
+    for number in range(1, 31):
+        assert worker.charge(0, settled("org_a", Usage(input_tokens=number)))
+        await Settler(books.database, books.journal_dir, host="host_a").step()
+        assert await books.value("SELECT count(*) FROM charge") == number
+    assert len(list((books.journal_dir / worker.incarnation).glob("*.segment"))) > 5
+    worker.stop()
+
+
+async def test_damage_is_told_and_the_rest_is_charged(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    worker.write(*(settled("org_a", Usage(input_tokens=1)) for _ in range(9)))
+    worker.stop()
+    path = books.journal_dir / worker.incarnation / "000001.segment"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 4
+    path.write_bytes(damaged)
+    assert await books.settler.step() == 8
+    assert [found.flaw.kind for found in books.settler.flaws] == ["rot", "gap"]
