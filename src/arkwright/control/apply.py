@@ -68,7 +68,7 @@ async def apply(platform: Platform, actor: str, text: str, *, dry_run: bool = Fa
     else:
         raise Unavailable("the database was too busy to apply the file; apply it again")
     if not dry_run:
-        await platform.tell(money=any(change.noun == "top_up" for change in changes))
+        await platform.tell([change.id for change in changes if change.noun == "top_up"])
     count = [change.action for change in changes]
     return Applied(
         dry_run=dry_run,

@@ -115,7 +115,7 @@ def _merged(before: Model, fields: ModelFields) -> Model:
         raise InvalidInput("a model has a provider or a deployment, not both", param="provider")
     if "provider" in wanted:
         wanted["deployment"] = None
-    if "deployment" in wanted:
+    elif "deployment" in wanted:
         wanted["provider"] = None
     after = msgspec.structs.replace(before, **wanted)
     if not after.upstream_name:

@@ -1,34 +1,19 @@
 """What the control process has in hand, for every action and loop in it. Made once, in `process`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 import structlog
 
 from arkwright.basics.settings import Settings
+from arkwright.control.lease_keeper import LeaseKeeper
 from arkwright.control.publisher import Publisher
 from arkwright.control.session import Session
+from arkwright.control.settler import Settler
 from arkwright.host.leases import LeaseWords
 from arkwright.store.database import Connection, Database
 
 log = structlog.get_logger()
-
-
-class CatchesUp(Protocol):
-    """The settler, as seen by whoever reads money."""
-
-    async def catch_up(self) -> None:
-        """Return once everything that was durable in the journals before the call is in the ledger."""
-        ...
-
-
-class Refreshes(Protocol):
-    """The lease keeper, as seen by whoever moves money."""
-
-    async def refresh(self) -> None:
-        """Return once the hosts' words know of every balance committed before the call."""
-        ...
 
 
 class Platform:
@@ -39,8 +24,8 @@ class Platform:
         master_key: bytes,
         words: LeaseWords,
         publisher: Publisher,
-        settler: CatchesUp,
-        lease_keeper: Refreshes,
+        settler: Settler,
+        lease_keeper: LeaseKeeper,
     ) -> None:
         self.settings = settings
         self.database = database
@@ -65,9 +50,11 @@ class Platform:
             yield self.session(connection, actor)
         await self.tell()
 
-    async def tell(self, *, money: bool = False) -> None:
-        """Make the data plane know what was committed: snapshot, and with `money` the balances too."""
-        if money:
-            await self.lease_keeper.refresh()
+    async def tell(self, credited: Sequence[str] = ()) -> None:
+        """Make the data plane know what was committed: the snapshot, and the balances of organizations credited."""
+        if len(credited) == 1:
+            await self.lease_keeper.refresh(credited[0])
+        elif credited:
+            await self.lease_keeper.step()
         if not await self.publisher.propagate():
             log.warning("a gateway has not loaded the newest snapshot yet; it will, or it is restarted")

@@ -4,6 +4,7 @@ from litestar.types import ControllerRouterHandler
 
 from arkwright.control.routes import (
     billing,
+    bootstrap,
     changes,
     declarations,
     deployments,
@@ -11,14 +12,13 @@ from arkwright.control.routes import (
     members,
     models,
     organizations,
-    platform,
     prices,
     projects,
     providers,
 )
 
 ROUTES: list[ControllerRouterHandler] = [
-    *platform.ROUTES,
+    *bootstrap.ROUTES,
     *organizations.ROUTES,
     *projects.ROUTES,
     *members.ROUTES,

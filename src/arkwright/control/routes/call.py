@@ -7,8 +7,9 @@ from typing import Annotated
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from arkwright.basics.errors import Unauthenticated
 from arkwright.basics.ids import secret_sha256
@@ -17,12 +18,12 @@ from arkwright.control.session import PAGE_MAX, Session
 from arkwright.store import tenancy
 from arkwright.store.database import Connection
 
-After = Annotated[str, Parameter(description="`last_id` of the page before.", max_length=200)]
-Limit = Annotated[int, Parameter(description="Entries a page.", ge=1, le=PAGE_MAX)]
+After = Annotated[str, QueryParameter(description="`last_id` of the page before.", max_length=200)]
+Limit = Annotated[int, QueryParameter(description="Entries a page.", ge=1, le=PAGE_MAX)]
 LIMIT = 50
 
 
-class Call:
+class AdminCall:
     """One admin call: `reading` and `changing` are its transactions."""
 
     def __init__(self, platform: Platform, actor: str) -> None:
@@ -40,9 +41,12 @@ class Call:
             yield session
 
 
-async def call(request: Request[object, object, State]) -> Call:
+Call = NamedDependency[AdminCall]
+
+
+async def call(request: Request[object, object, State]) -> AdminCall:
     platform: Platform = request.app.state.platform
-    return Call(platform, request.scope["state"]["actor"])
+    return AdminCall(platform, request.scope["state"]["actor"])
 
 
 async def require_admin(

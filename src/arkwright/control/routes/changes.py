@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from arkwright.control.routes.call import LIMIT, Call, Limit
 from arkwright.control.session import Page, page
@@ -14,8 +14,8 @@ from arkwright.store.changes import ChangeRow
 @get("/changes")
 async def list_changes(
     call: Call,
-    subject: Annotated[str | None, Parameter(description="Such as `organization acme`.")] = None,
-    after: Annotated[int, Parameter(ge=0)] = 0,
+    subject: Annotated[str | None, QueryParameter(description="Such as `organization acme`.")] = None,
+    after: Annotated[int, QueryParameter(ge=0)] = 0,
     limit: Limit = LIMIT,
 ) -> Page[ChangeRow]:
     """Who changed what, from what, to what; oldest first."""

@@ -2,6 +2,7 @@
 
 from litestar import MediaType, Request, get, post
 from litestar.datastructures import State
+from litestar.params import FromQuery
 
 from arkwright.basics.errors import InvalidInput
 from arkwright.control.apply import Applied, apply
@@ -10,7 +11,9 @@ from arkwright.control.routes.call import Call
 
 
 @post("/apply", status_code=200)
-async def apply_declaration(call: Call, request: Request[object, object, State], dry_run: bool = False) -> Applied:
+async def apply_declaration(
+    call: Call, request: Request[object, object, State], dry_run: FromQuery[bool] = False
+) -> Applied:
     """The body is the file's text (`application/toml`). Answers when the data plane serves by it."""
     try:
         text = (await request.body()).decode()

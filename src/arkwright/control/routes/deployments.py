@@ -1,6 +1,7 @@
 """/deployments"""
 
 from litestar import delete, get, patch, post, put
+from litestar.params import FromPath, JSONBody
 
 from arkwright.control import deployments
 from arkwright.control.deployments import DeploymentFields, DeploymentSpec, DeploymentView
@@ -15,20 +16,20 @@ async def list_deployments(call: Call, after: After = "", limit: Limit = LIMIT) 
 
 
 @post("/deployments")
-async def create_deployment(call: Call, data: DeploymentSpec) -> DeploymentView:
+async def create_deployment(call: Call, data: JSONBody[DeploymentSpec]) -> DeploymentView:
     async with call.changing() as session:
         change = await deployments.create(session, data)
         return await deployments.observed(session.connection, change.id)
 
 
 @get("/deployments/{deployment:str}")
-async def get_deployment(call: Call, deployment: str) -> DeploymentView:
+async def get_deployment(call: Call, deployment: FromPath[str]) -> DeploymentView:
     async with call.reading() as connection:
         return await deployments.observed(connection, deployment)
 
 
 @put("/deployments/{deployment:str}")
-async def ensure_deployment(call: Call, deployment: str, data: DeploymentFields) -> DeploymentView:
+async def ensure_deployment(call: Call, deployment: FromPath[str], data: JSONBody[DeploymentFields]) -> DeploymentView:
     """Create it under this name, or bring it to what is given."""
     async with call.changing() as session:
         change = await deployments.ensure(session, DeploymentSpec(name=deployment, **given(data)))
@@ -36,14 +37,14 @@ async def ensure_deployment(call: Call, deployment: str, data: DeploymentFields)
 
 
 @patch("/deployments/{deployment:str}")
-async def update_deployment(call: Call, deployment: str, data: DeploymentFields) -> DeploymentView:
+async def update_deployment(call: Call, deployment: FromPath[str], data: JSONBody[DeploymentFields]) -> DeploymentView:
     async with call.changing() as session:
         change = await deployments.update(session, deployment, data)
         return await deployments.observed(session.connection, change.id)
 
 
 @delete("/deployments/{deployment:str}")
-async def delete_deployment(call: Call, deployment: str) -> None:
+async def delete_deployment(call: Call, deployment: FromPath[str]) -> None:
     async with call.changing() as session:
         await deployments.delete(session, deployment)
 

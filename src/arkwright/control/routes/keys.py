@@ -2,6 +2,7 @@
 
 import msgspec
 from litestar import get, patch, post
+from litestar.params import FromPath, JSONBody
 
 from arkwright.control import keys, organizations
 from arkwright.control.keys import KeyChanges, KeySpec
@@ -18,13 +19,13 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/organizations/{organization:str}/keys")
-async def list_keys(call: Call, organization: str, after: After = "", limit: Limit = LIMIT) -> Page[ApiKey]:
+async def list_keys(call: Call, organization: FromPath[str], after: After = "", limit: Limit = LIMIT) -> Page[ApiKey]:
     async with call.reading() as connection:
         return await keys.listing(connection, await organizations.get(connection, organization), after, limit)
 
 
 @post("/organizations/{organization:str}/keys")
-async def create_key(call: Call, organization: str, data: KeySpec) -> NewKey:
+async def create_key(call: Call, organization: FromPath[str], data: JSONBody[KeySpec]) -> NewKey:
     async with call.changing() as session:
         owner = await organizations.get(session.connection, organization)
         change = await keys.create(session, owner, data)
@@ -32,13 +33,13 @@ async def create_key(call: Call, organization: str, data: KeySpec) -> NewKey:
 
 
 @get("/organizations/{organization:str}/keys/{key:str}")
-async def get_key(call: Call, organization: str, key: str) -> ApiKey:
+async def get_key(call: Call, organization: FromPath[str], key: FromPath[str]) -> ApiKey:
     async with call.reading() as connection:
         return await keys.get(connection, await organizations.get(connection, organization), key)
 
 
 @patch("/organizations/{organization:str}/keys/{key:str}")
-async def update_key(call: Call, organization: str, key: str, data: KeyChanges) -> ApiKey:
+async def update_key(call: Call, organization: FromPath[str], key: FromPath[str], data: JSONBody[KeyChanges]) -> ApiKey:
     async with call.changing() as session:
         owner = await organizations.get(session.connection, organization)
         await keys.update(session, owner, await keys.get(session.connection, owner, key), data)

@@ -2,6 +2,7 @@
 
 import msgspec
 from litestar import delete, get, patch, post
+from litestar.params import FromPath, JSONBody
 
 from arkwright.control import members, organizations
 from arkwright.control.members import MemberFields, MemberSpec
@@ -18,13 +19,15 @@ class NewMember(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/organizations/{organization:str}/members")
-async def list_members(call: Call, organization: str, after: After = "", limit: Limit = LIMIT) -> Page[Member]:
+async def list_members(
+    call: Call, organization: FromPath[str], after: After = "", limit: Limit = LIMIT
+) -> Page[Member]:
     async with call.reading() as connection:
         return await members.listing(connection, await organizations.get(connection, organization), after, limit)
 
 
 @post("/organizations/{organization:str}/members")
-async def create_member(call: Call, organization: str, data: MemberSpec) -> NewMember:
+async def create_member(call: Call, organization: FromPath[str], data: JSONBody[MemberSpec]) -> NewMember:
     async with call.changing() as session:
         owner = await organizations.get(session.connection, organization)
         change = await members.create(session, owner, data)
@@ -33,7 +36,9 @@ async def create_member(call: Call, organization: str, data: MemberSpec) -> NewM
 
 
 @patch("/organizations/{organization:str}/members/{login:str}")
-async def update_member(call: Call, organization: str, login: str, data: MemberFields) -> Member:
+async def update_member(
+    call: Call, organization: FromPath[str], login: FromPath[str], data: JSONBody[MemberFields]
+) -> Member:
     async with call.changing() as session:
         owner = await organizations.get(session.connection, organization)
         before = await members.get(session.connection, owner, login)
@@ -42,7 +47,7 @@ async def update_member(call: Call, organization: str, login: str, data: MemberF
 
 
 @delete("/organizations/{organization:str}/members/{login:str}")
-async def delete_member(call: Call, organization: str, login: str) -> None:
+async def delete_member(call: Call, organization: FromPath[str], login: FromPath[str]) -> None:
     async with call.changing() as session:
         await members.delete(session, await organizations.get(session.connection, organization), login)
 

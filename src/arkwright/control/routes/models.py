@@ -1,6 +1,7 @@
 """/models: names may hold slashes, so the rest of the path is the name."""
 
 from litestar import delete, get, patch, post, put
+from litestar.params import FromPath, JSONBody
 
 from arkwright.control import models
 from arkwright.control.models import ModelFields, ModelSpec
@@ -16,20 +17,20 @@ async def list_models(call: Call, after: After = "", limit: Limit = LIMIT) -> Pa
 
 
 @post("/models")
-async def create_model(call: Call, data: ModelSpec) -> Model:
+async def create_model(call: Call, data: JSONBody[ModelSpec]) -> Model:
     async with call.changing() as session:
         change = await models.create(session, data)
         return await models.get(session.connection, change.id)
 
 
 @get("/models/{model:path}")
-async def get_model(call: Call, model: str) -> Model:
+async def get_model(call: Call, model: FromPath[str]) -> Model:
     async with call.reading() as connection:
         return await models.get(connection, model.removeprefix("/"))
 
 
 @put("/models/{model:path}")
-async def ensure_model(call: Call, model: str, data: ModelFields) -> Model:
+async def ensure_model(call: Call, model: FromPath[str], data: JSONBody[ModelFields]) -> Model:
     """Create it under this name, or bring it to what is given."""
     async with call.changing() as session:
         change = await models.ensure(session, ModelSpec(name=model.removeprefix("/"), **given(data)))
@@ -37,14 +38,14 @@ async def ensure_model(call: Call, model: str, data: ModelFields) -> Model:
 
 
 @patch("/models/{model:path}")
-async def update_model(call: Call, model: str, data: ModelFields) -> Model:
+async def update_model(call: Call, model: FromPath[str], data: JSONBody[ModelFields]) -> Model:
     async with call.changing() as session:
         change = await models.update(session, model.removeprefix("/"), data)
         return await models.get(session.connection, change.id)
 
 
 @delete("/models/{model:path}")
-async def delete_model(call: Call, model: str) -> None:
+async def delete_model(call: Call, model: FromPath[str]) -> None:
     async with call.changing() as session:
         await models.delete(session, model.removeprefix("/"))
 

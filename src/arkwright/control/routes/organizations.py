@@ -1,6 +1,7 @@
 """/organizations"""
 
 from litestar import get, patch, post, put
+from litestar.params import FromPath, JSONBody
 
 from arkwright.control import organizations
 from arkwright.control.organizations import OrganizationFields, OrganizationSpec
@@ -16,27 +17,31 @@ async def list_organizations(call: Call, after: After = "", limit: Limit = LIMIT
 
 
 @post("/organizations")
-async def create_organization(call: Call, data: OrganizationSpec) -> Organization:
+async def create_organization(call: Call, data: JSONBody[OrganizationSpec]) -> Organization:
     async with call.changing() as session:
         change = await organizations.create(session, data)
         return await organizations.get(session.connection, change.id)
 
 
 @get("/organizations/{organization:str}")
-async def get_organization(call: Call, organization: str) -> Organization:
+async def get_organization(call: Call, organization: FromPath[str]) -> Organization:
     async with call.reading() as connection:
         return await organizations.get(connection, organization)
 
 
 @patch("/organizations/{organization:str}")
-async def update_organization(call: Call, organization: str, data: OrganizationFields) -> Organization:
+async def update_organization(
+    call: Call, organization: FromPath[str], data: JSONBody[OrganizationFields]
+) -> Organization:
     async with call.changing() as session:
         change = await organizations.update(session, organization, data)
         return await organizations.get(session.connection, change.id)
 
 
 @put("/organizations/{organization:str}")
-async def ensure_organization(call: Call, organization: str, data: OrganizationFields) -> Organization:
+async def ensure_organization(
+    call: Call, organization: FromPath[str], data: JSONBody[OrganizationFields]
+) -> Organization:
     """Create it under this name, or bring it to what is given."""
     async with call.changing() as session:
         spec = OrganizationSpec(name=organization, **given(data))

@@ -1,6 +1,7 @@
 """/prices: versions are added and never changed."""
 
 from litestar import get, post
+from litestar.params import FromQuery, JSONBody
 
 from arkwright.control import prices
 from arkwright.control.prices import PriceSpec, PriceView
@@ -10,7 +11,11 @@ from arkwright.control.session import Change, Page
 
 @get("/prices")
 async def list_prices(
-    call: Call, model: str | None = None, currency: str | None = None, after: After = "", limit: Limit = LIMIT
+    call: Call,
+    model: FromQuery[str | None] = None,
+    currency: FromQuery[str | None] = None,
+    after: After = "",
+    limit: Limit = LIMIT,
 ) -> Page[PriceView]:
     """Every version there ever was, oldest first."""
     async with call.reading() as connection:
@@ -25,7 +30,7 @@ async def prices_in_force(call: Call) -> list[PriceView]:
 
 
 @post("/prices", status_code=200)
-async def set_price(call: Call, data: PriceSpec) -> Change:
+async def set_price(call: Call, data: JSONBody[PriceSpec]) -> Change:
     """A new version, or nothing when the price is the same."""
     async with call.changing() as session:
         return await prices.ensure(session, data)

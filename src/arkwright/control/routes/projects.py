@@ -1,6 +1,7 @@
 """/organizations/{organization}/projects"""
 
 from litestar import get, post
+from litestar.params import FromPath, JSONBody
 
 from arkwright.control import organizations, projects
 from arkwright.control.projects import ProjectSpec
@@ -10,13 +11,15 @@ from arkwright.store.tenancy import Project
 
 
 @get("/organizations/{organization:str}/projects")
-async def list_projects(call: Call, organization: str, after: After = "", limit: Limit = LIMIT) -> Page[Project]:
+async def list_projects(
+    call: Call, organization: FromPath[str], after: After = "", limit: Limit = LIMIT
+) -> Page[Project]:
     async with call.reading() as connection:
         return await projects.listing(connection, await organizations.get(connection, organization), after, limit)
 
 
 @post("/organizations/{organization:str}/projects")
-async def create_project(call: Call, organization: str, data: ProjectSpec) -> Project:
+async def create_project(call: Call, organization: FromPath[str], data: JSONBody[ProjectSpec]) -> Project:
     async with call.changing() as session:
         owner = await organizations.get(session.connection, organization)
         change = await projects.create(session, owner, data)
@@ -24,7 +27,7 @@ async def create_project(call: Call, organization: str, data: ProjectSpec) -> Pr
 
 
 @get("/organizations/{organization:str}/projects/{project:str}")
-async def get_project(call: Call, organization: str, project: str) -> Project:
+async def get_project(call: Call, organization: FromPath[str], project: FromPath[str]) -> Project:
     async with call.reading() as connection:
         return await projects.get(connection, await organizations.get(connection, organization), project)
 
