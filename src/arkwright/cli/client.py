@@ -1,0 +1,133 @@
+"""The admin API's client, for every command that speaks to a running platform. Knows paths and errors, and no noun."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from arkwright.basics import settings
+from arkwright.basics.errors import ArkwrightError, InvalidInput, Unavailable
+from arkwright.basics.paths import DataDir
+
+PREFIX = "/admin/v1"
+TIMEOUT_S = 60.0
+PAGE = 200
+
+
+class Client:
+    """Raises ArkwrightError with the platform's own words; code `not_running` when nobody answers. A context manager."""
+
+    def __init__(self, http: httpx.Client, where: str) -> None:
+        self._http = http
+        self._where = where
+
+    @classmethod
+    def local(cls, paths: DataDir) -> "Client":
+        """Of the platform in this directory, over its socket, with the key that lies beside it."""
+        try:
+            key = paths.operator_key.read_text().strip()
+        except FileNotFoundError:
+            raise Unavailable(f"no platform has been started in {paths.root}", code="not_running") from None
+        except PermissionError:
+            raise InvalidInput(f"{paths.operator_key} belongs to another user; use --url and an admin key") from None
+        transport = httpx.HTTPTransport(uds=str(paths.control_socket))
+        http = httpx.Client(
+            transport=transport, base_url="http://control", headers=_headers(key), timeout=TIMEOUT_S, trust_env=False
+        )
+        return cls(http, f"the platform in {paths.root}")
+
+    @classmethod
+    def remote(cls, url: str, admin_key: str | None = None) -> "Client":
+        """Of a platform anywhere; the key comes from ARKWRIGHT_ADMIN_KEY when none is given."""
+        key = admin_key or os.environ.get("ARKWRIGHT_ADMIN_KEY", "")
+        if not key:
+            raise InvalidInput("with a URL an admin key is needed: --admin-key, or ARKWRIGHT_ADMIN_KEY")
+        try:
+            http = httpx.Client(base_url=url.rstrip("/").removesuffix("/v1"), headers=_headers(key), timeout=TIMEOUT_S)
+        except httpx.InvalidURL as error:
+            raise InvalidInput(f"{url!r} is no URL: {error}") from None
+        return cls(http, url)
+
+    @classmethod
+    def connect(cls, data_dir: Path | None = None, url: str | None = None, admin_key: str | None = None) -> "Client":
+        """By what a command was given, then by ARKWRIGHT_URL, then by the data directory."""
+        url = url or (None if data_dir else os.environ.get("ARKWRIGHT_URL"))
+        if url:
+            return cls.remote(url, admin_key)
+        return cls.local(settings.load({"data_dir": str(data_dir) if data_dir else None}).paths)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        return self._json("GET", path, parameters=parameters)
+
+    def post(self, path: str, body: Any = None, **parameters: Any) -> Any:
+        return self._json("POST", path, body, parameters=parameters)
+
+    def put(self, path: str, body: Any) -> Any:
+        return self._json("PUT", path, body)
+
+    def patch(self, path: str, body: Any) -> Any:
+        return self._json("PATCH", path, body)
+
+    def delete(self, path: str) -> None:
+        self._json("DELETE", path)
+
+    def every(self, path: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """All entries of a list, page by page."""
+        after: Any = None
+        while True:
+            page = self.get(path, **parameters, limit=PAGE, **({} if after is None else {"after": after}))
+            yield from page["data"]
+            if not page["has_more"]:
+                return
+            after = page["last_id"]
+
+    def send_text(self, path: str, text: str, **parameters: Any) -> Any:
+        """POST a text as it is; the answer's JSON."""
+        return self._request("POST", path, content=text.encode(), parameters=parameters).json()
+
+    def get_text(self, path: str) -> str:
+        return self._request("GET", path).text
+
+    def _json(self, method: str, path: str, body: Any = None, *, parameters: dict[str, Any] | None = None) -> Any:
+        answer = self._request(method, path, json=body, parameters=parameters)
+        return answer.json() if answer.content else None
+
+    def _request(
+        self, method: str, path: str, *, parameters: dict[str, Any] | None = None, **body: Any
+    ) -> httpx.Response:
+        given = {name: value for name, value in (parameters or {}).items() if value is not None}
+        try:
+            answer = self._http.request(method, PREFIX + path, params=given or None, **body)
+        except (httpx.ConnectError, httpx.UnsupportedProtocol) as error:
+            raise Unavailable(f"{self._where} does not answer: {error}", code="not_running") from error
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{self._where} broke off: {error or type(error).__name__}") from error
+        if not answer.is_success:
+            raise _refusal(answer)
+        return answer
+
+
+def _refusal(answer: httpx.Response) -> ArkwrightError:
+    """What the platform said, with the id by which its log knows the request."""
+    try:
+        error = answer.json()["error"]
+        message, code, param = str(error["message"]), error.get("code"), error.get("param")
+    except (ValueError, KeyError, TypeError):
+        message, code, param = f"an answer that is not the admin API's (status {answer.status_code})", None, None
+    name = answer.headers.get("x-request-id")
+    return ArkwrightError(f"{message} ({name})" if name else message, code=code, param=param)
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
