@@ -15,7 +15,7 @@ help:  ## List the targets
 	@$(PYTHON) -c 'import sys; sys.exit("Arkwright needs Python 3.11 or later; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
 	@echo "Making the environment in .venv (once; about 250 MB to download) …"
 	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing: on Debian, install python3-venv" >&2; exit 1; }
-	@$(PIP) install --require-hashes -r requirements/dev.lock | awk '/^(Collecting|Downloading)/ { print "  " $$1, $$2; fflush() }'; exit $${PIPESTATUS[0]}
+	@$(PIP) install --require-hashes -r requirements/dev.lock | awk '/^(Collecting|Downloading|Installing)/ { print "  " $$1, $$2; fflush() }'; exit $${PIPESTATUS[0]}
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
