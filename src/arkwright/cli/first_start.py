@@ -27,13 +27,12 @@ def deploy(client: Client, reference: str) -> None:
 
 def served(client: Client) -> dict[str, str]:
     """Names of the models there are, each with its kind."""
-    return {model["name"]: model["kind"] for model in client.get("/models?limit=200")["data"]}
+    return {model["name"]: model["kind"] for model in client.every("/models")}
 
 
 def deployments(client: Client) -> list[dict[str, Any]]:
     """Those that should run."""
-    found: list[dict[str, Any]] = client.get("/deployments?limit=200")["data"]
-    return [deployment for deployment in found if deployment["desired"] == "running"]
+    return [deployment for deployment in client.every("/deployments") if deployment["desired"] == "running"]
 
 
 def not_ready(client: Client) -> str:

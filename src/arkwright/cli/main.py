@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("arkwright.cli.status:status", "Show what runs, and whether it is ready."),
     "doctor": ("arkwright.cli.doctor:doctor", "Look for what is wrong, and say how to mend it."),
     "config": ("arkwright.cli.config:config", "Show every setting, its value, where it came from, and its meaning."),
+    "models": ("arkwright.cli.models:app", "Weights on this machine: list, pull, verify and remove them."),
     "serve": ("arkwright.cli.serve:serve", "Run one role in the foreground, for clusters and service managers."),
     "version": ("arkwright.cli.version:version", "Show the version."),
 }
