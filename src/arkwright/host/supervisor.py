@@ -138,6 +138,7 @@ class _Child:
         environment = {
             **inherited,
             **self.spec.environment,
+            "ARKWRIGHT_DATA_DIR": str(self._paths.root),  # By this and its name an orphan is known as ours.
             lifeline.FD_VARIABLE: str(self._lifeline_fd),
             lifeline.NAME_VARIABLE: self.spec.name,
         }
