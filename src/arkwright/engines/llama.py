@@ -51,7 +51,7 @@ def main() -> int:
     )  # Nothing to save: what streams is cut, and counted by others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the supervisor decides.
     lifeline.write_ready(DataDir(Path(launch.data_dir)), {"url": f"http://{LOOPBACK}:{launch.port}/v1"})
-    print(f"serving {launch.alias} on {LOOPBACK}:{launch.port}", flush=True)
+    sys.stderr.write(f"serving {launch.alias} on {LOOPBACK}:{launch.port}\n")
     threading.Event().wait()
     del server
     return 0
@@ -114,7 +114,7 @@ def _end_after(grace_s: float) -> None:
 
 
 def _refuse(code: int, message: str) -> int:
-    print(message, file=sys.stderr, flush=True)
+    sys.stderr.write(message + "\n")
     return code
 
 

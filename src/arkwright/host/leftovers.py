@@ -24,9 +24,12 @@ def find(paths: DataDir) -> list[tuple[psutil.Process, str]]:
 
 
 def end(paths: DataDir, patience_s: float) -> list[str]:
-    """Let them end by themselves, then ask, then insist. Returns the names of those that were there."""
+    """Let gateways drain, then ask the rest to end, then insist. Returns the names of those that were there.
+
+    Only gateways have clients; an engine that nobody asks any more has nothing to finish.
+    """
     there = find(paths)
-    _wait(there, patience_s)
+    _wait([found for found in there if found[1].startswith("gateway-")], patience_s)
     for order, more_s in (("terminate", 3.0), ("kill", 3.0)):
         left = find(paths)
         if not left:
