@@ -80,7 +80,7 @@ def charge_of(incarnation: str, sequence: int, settled: Settled) -> Charge:
         event_id=settled.event_id.hex(),
         **fields,
         **{name: getattr(settled.usage, name) for name in _COUNTS},
-        lines=msgspec.to_builtins(settled.lines),
+        lines=[msgspec.to_builtins(line) for line in settled.lines],
         incarnation=incarnation,
         sequence=sequence,
     )

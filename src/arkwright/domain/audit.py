@@ -1,0 +1,110 @@
+"""What an audit compares, and the words in which it says what it found. Pure: others fetch what is compared.
+
+Law: a finding names the thing (an event, a transaction, a segment) and the field, with what is there and what should
+be; no two different numbers are ever called equal, by rounding or otherwise.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from arkwright.domain.charges import Charge
+from arkwright.domain.pricing import ChargeLine, PriceVersion, rate
+
+FindingName = Literal[
+    "journal-damaged",         # bytes of a journal that are no record, or records that are gone
+    "journal-missing",         # a journal the ledger was made from is not there
+    "journal-rewritten",       # it is sound in itself, but no longer what was settled
+    "journal-stalled",         # it holds records that the ledger can't take
+    "charge-missing",          # a record without its charge
+    "charge-without-record",   # a charge without its record
+    "charge-differs",          # a charge that is not what its record says
+    "charge-misrated",         # a charge that is not what its usage costs
+    "transaction-unbalanced",  # entries that do not sum to zero
+    "transaction-differs",     # entries that are not the sums of its charges
+    "account-differs",         # a balance that is not the sum of its entries
+    "usage-differs",           # a roll-up that is not the sum of its charges
+    "balance-below-zero",      # a prepaid balance below zero, or below what is leased of it
+    "lease-differs",           # a lease that does not agree with what was posted
+]  # fmt: skip
+
+
+class Finding(msgspec.Struct, frozen=True):
+    name: FindingName
+    subject: str
+    explanation: str
+
+
+def compare(expected: Charge, stored: Charge, *, place: bool = True) -> list[Finding]:
+    """A charge as its record makes it, against the row; `place` False: leave out where in the journals it is."""
+    findings = []
+    for field in msgspec.structs.fields(Charge):
+        if not place and field.name in {"incarnation", "sequence"}:
+            continue
+        wanted, found = getattr(expected, field.name), getattr(stored, field.name)
+        if wanted != found:
+            what = f"{field.name} is {found!r}; the journal has {wanted!r}"
+            findings.append(Finding("charge-differs", f"event {expected.event_id}", what))
+    return findings
+
+
+def rated(charge: Charge, price: PriceVersion | None) -> list[Finding]:
+    """Whether the amount is the sum of the lines, and the lines are what the usage costs at the version it names."""
+    subject = f"event {charge.event_id}"
+    if price is None:
+        return [Finding("charge-misrated", subject, f"price_version {charge.price_version!r} does not exist")]
+    if (price.model, price.currency) != (charge.model, charge.currency):
+        what = f"{charge.model} in {charge.currency} was rated by {price.id!r}, of {price.model} in {price.currency}"
+        return [Finding("charge-misrated", subject, what)]
+    try:
+        lines = msgspec.convert(charge.lines, tuple[ChargeLine, ...])
+        due = rate(price, charge.usage)
+    except (msgspec.ValidationError, ValueError) as error:
+        return [Finding("charge-misrated", subject, f"its lines or its usage are none: {error}")]
+    findings = []
+    if sum(line.amount_pico for line in lines) != charge.amount_pico:
+        what = f"amount_pico is {charge.amount_pico}; its lines sum to {sum(line.amount_pico for line in lines)}"
+        findings.append(Finding("charge-misrated", subject, what))
+    if lines != due:
+        what = f"lines are {_words(lines)}; its usage at {price.id!r} is {_words(due)}"
+        findings.append(Finding("charge-misrated", subject, what))
+    return findings
+
+
+def pair(expected: Iterable[Charge], stored: Iterable[Charge]) -> tuple[list[Finding], list[Charge], list[Charge]]:
+    """Match by place in the journal; returns the findings, records without a charge, charges without a record."""
+    rows = {charge.sequence: charge for charge in stored}
+    findings: list[Finding] = []
+    unposted = []
+    for charge in expected:
+        row = rows.pop(charge.sequence, None)
+        if row is None:
+            unposted.append(charge)
+        else:
+            findings += compare(charge, row)
+    return findings, unposted, list(rows.values())
+
+
+def unposted(charge: Charge, elsewhere: Charge | None) -> list[Finding]:
+    """A record without a charge at its place: fine if the event was charged by another record, of the same content."""
+    if elsewhere is not None:
+        return compare(charge, elsewhere, place=False)
+    what = f"record {charge.sequence} of journal {charge.incarnation} was settled, and has no charge"
+    return [Finding("charge-missing", f"event {charge.event_id}", what)]
+
+
+def without_record(charge: Charge) -> Finding:
+    what = f"it says record {charge.sequence} of journal {charge.incarnation}, which does not make it"
+    return Finding("charge-without-record", f"event {charge.event_id}", what)
+
+
+def differs(name: FindingName, subject: str, what: str, found: object, expected: object) -> Finding:
+    return Finding(name, subject, f"{what} is {found}; it should be {expected}")
+
+
+def _words(lines: tuple[ChargeLine, ...]) -> str:
+    return (
+        ", ".join(f"{line.item} {line.quantity} × {line.pico_per_unit} = {line.amount_pico}" for line in lines)
+        or "none"
+    )

@@ -1,0 +1,161 @@
+-- What an audit reads. The checks return a row for each thing that is wrong: subject, what, found, expected.
+
+-- name: positions
+SELECT writer.incarnation, writer.closed_at IS NOT NULL AS closed, segment.segment, segment.settled_offset,
+       segment.settled_sequence, segment.head_hash
+FROM journal_writer AS writer LEFT JOIN journal_segment AS segment USING (incarnation)
+WHERE writer.host = :host
+ORDER BY writer.incarnation, segment.segment;
+
+-- name: charges_between
+SELECT
+    replace(event_id::text, '-', '') AS event_id, organization_id, organization_class, industry, prepaid, project_id,
+    key_id, endpoint, model, target, upstream_model, upstream_request_id, streamed, status, finish,
+    (extract(epoch FROM started_at) * 1000000)::bigint AS started_us,
+    (extract(epoch FROM ended_at) * 1000000)::bigint AS ended_us,
+    ttft_us, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source,
+    currency, price_version, lines, amount_pico, uncollected_pico, incarnation, sequence
+FROM charge
+WHERE incarnation = :incarnation AND sequence > :above AND sequence <= :upto
+ORDER BY sequence LIMIT :limit;
+
+-- name: charge_by_event^
+SELECT
+    replace(event_id::text, '-', '') AS event_id, organization_id, organization_class, industry, prepaid, project_id,
+    key_id, endpoint, model, target, upstream_model, upstream_request_id, streamed, status, finish,
+    (extract(epoch FROM started_at) * 1000000)::bigint AS started_us,
+    (extract(epoch FROM ended_at) * 1000000)::bigint AS ended_us,
+    ttft_us, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source,
+    currency, price_version, lines, amount_pico, uncollected_pico, incarnation, sequence
+FROM charge WHERE event_id = :event_id::uuid;
+
+-- name: charged_incarnations
+-- Every journal that a charge names, and its host if the journal is known.
+WITH RECURSIVE named AS (
+    (SELECT incarnation FROM charge ORDER BY incarnation LIMIT 1)
+    UNION ALL
+    SELECT (SELECT incarnation FROM charge WHERE incarnation > named.incarnation ORDER BY incarnation LIMIT 1)
+    FROM named WHERE named.incarnation IS NOT NULL
+)
+SELECT named.incarnation, writer.host
+FROM named LEFT JOIN journal_writer AS writer USING (incarnation) WHERE named.incarnation IS NOT NULL;
+
+-- name: prices
+SELECT id, model, currency, tiers, valid_from FROM price_version;
+
+-- name: counted^
+SELECT (SELECT count(*) FROM ledger_transaction) AS transactions, (SELECT count(*) FROM ledger_entry) AS entries,
+       (SELECT count(*) FROM ledger_account) AS accounts, (SELECT count(*) FROM usage_hourly) AS usage_rows;
+
+-- name: unbalanced_transactions
+SELECT 'transaction ' || transaction.reference AS subject, 'the sum of its entries' AS what,
+       coalesce(sum(entry.amount_pico)::text, 'missing') AS found, '0' AS expected
+FROM ledger_transaction AS transaction LEFT JOIN ledger_entry AS entry ON entry.transaction_id = transaction.id
+GROUP BY transaction.id HAVING coalesce(sum(entry.amount_pico), 1) <> 0
+ORDER BY transaction.id LIMIT :limit;
+
+-- name: foreign_entries
+-- Entries that post to another organization's account, or in another currency, than their transaction's.
+SELECT 'transaction ' || transaction.reference AS subject, 'the account of an entry' AS what,
+       account.organization_id || ' ' || account.currency AS found,
+       transaction.organization_id || ' ' || transaction.currency AS expected
+FROM ledger_entry AS entry
+JOIN ledger_transaction AS transaction ON transaction.id = entry.transaction_id
+JOIN ledger_account AS account ON account.id = entry.account_id
+WHERE (account.organization_id, account.currency) <> (transaction.organization_id, transaction.currency)
+ORDER BY transaction.id LIMIT :limit;
+
+-- name: wrong_transactions
+-- What a transaction of charges must post: the payer less what was collected, revenue, and what was not collected.
+WITH due AS (
+    SELECT charge.transaction_id, account.kind, sum(account.amount_pico) AS amount_pico
+    FROM charge CROSS JOIN LATERAL (VALUES
+        (CASE WHEN prepaid THEN 'prepaid' ELSE 'receivable' END, uncollected_pico - amount_pico),
+        ('revenue_maas', amount_pico),
+        ('bad_debt', -uncollected_pico)
+    ) AS account (kind, amount_pico)
+    GROUP BY charge.transaction_id, account.kind
+), posted AS (
+    SELECT entry.transaction_id, account.kind, entry.amount_pico
+    FROM ledger_entry AS entry
+    JOIN ledger_account AS account ON account.id = entry.account_id
+    JOIN ledger_transaction AS transaction ON transaction.id = entry.transaction_id AND transaction.kind = 'charges'
+)
+SELECT 'transaction ' || transaction.reference AS subject, 'its entry on ' || coalesce(due.kind, posted.kind) AS what,
+       coalesce(posted.amount_pico, 0)::text AS found, coalesce(due.amount_pico, 0)::text AS expected
+FROM due FULL JOIN posted ON (posted.transaction_id, posted.kind) = (due.transaction_id, due.kind)
+JOIN ledger_transaction AS transaction ON transaction.id = coalesce(due.transaction_id, posted.transaction_id)
+WHERE coalesce(posted.amount_pico, 0) <> coalesce(due.amount_pico, 0)
+ORDER BY transaction.id, what LIMIT :limit;
+
+-- name: foreign_charges
+SELECT 'event ' || replace(charge.event_id::text, '-', '') AS subject, 'the transaction it is posted by' AS what,
+       transaction.kind || ' of ' || transaction.organization_id || ' in ' || transaction.currency AS found,
+       'charges of ' || charge.organization_id || ' in ' || charge.currency AS expected
+FROM charge JOIN ledger_transaction AS transaction ON transaction.id = charge.transaction_id
+WHERE (transaction.kind, transaction.organization_id, transaction.currency)
+   <> ('charges', charge.organization_id, charge.currency)
+ORDER BY charge.event_id LIMIT :limit;
+
+-- name: wrong_balances
+SELECT 'account ' || account.kind || ' of ' || account.organization_id AS subject, 'its balance' AS what,
+       account.balance_pico::text AS found, coalesce(sum(entry.amount_pico), 0)::text AS expected
+FROM ledger_account AS account LEFT JOIN ledger_entry AS entry ON entry.account_id = account.id
+GROUP BY account.id HAVING account.balance_pico <> coalesce(sum(entry.amount_pico), 0)
+ORDER BY account.id LIMIT :limit;
+
+-- name: wrong_usage
+WITH due AS (
+    SELECT date_trunc('hour', started_at, 'UTC') AS hour, organization_id, organization_class, project_id, key_id,
+           model, target, currency, usage_source,
+           ARRAY[count(*), sum(input_tokens), sum(cached_input_tokens), sum(cache_write_tokens), sum(output_tokens),
+                 sum(reasoning_tokens), sum(amount_pico)]::numeric[] AS sums
+    FROM charge GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+), kept AS (
+    SELECT hour, organization_id, organization_class, project_id, key_id, model, target, currency, usage_source,
+           ARRAY[requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
+                 amount_pico]::numeric[] AS sums
+    FROM usage_hourly
+)
+SELECT concat_ws(' ', 'usage of', organization_id, key_id, model, 'at', to_char(hour, 'YYYY-MM-DD"T"HH24"Z"')) AS subject,
+       'requests, input, cached, cache write, output, reasoning, pico' AS what,
+       coalesce(kept.sums::text, 'missing') AS found, coalesce(due.sums::text, 'none') AS expected
+FROM due FULL JOIN kept
+    USING (hour, organization_id, organization_class, project_id, key_id, model, target, currency, usage_source)
+WHERE due.sums IS DISTINCT FROM kept.sums
+ORDER BY 1 LIMIT :limit;
+
+-- name: overdrawn
+SELECT 'organization ' || account.organization_id AS subject, 'its prepaid balance' AS what,
+       account.balance_pico::text AS found, 'no less than ' || greatest(leased.pico, 0) || ', which is leased' AS expected
+FROM ledger_account AS account
+LEFT JOIN LATERAL (
+    SELECT coalesce(sum(granted_pico - posted_pico), 0) AS pico FROM lease
+    WHERE lease.organization_id = account.organization_id
+) AS leased ON true
+WHERE account.kind = 'prepaid' AND account.balance_pico < greatest(leased.pico, 0)
+ORDER BY account.organization_id LIMIT :limit;
+
+-- name: wrong_leases
+-- What is posted and not closed was posted by writers that are not closed.
+SELECT 'lease of ' || lease.organization_id || ' to host ' || lease.host AS subject,
+       'what its open workers posted' AS what, (lease.posted_pico - lease.closed_pico)::text AS found,
+       coalesce(posted.pico, 0)::text AS expected
+FROM lease LEFT JOIN (
+    SELECT writer.host, given.organization_id, sum(given.posted_pico) AS pico
+    FROM lease_posted AS given JOIN journal_writer AS writer USING (incarnation)
+    WHERE writer.closed_at IS NULL GROUP BY 1, 2
+) AS posted USING (host, organization_id)
+WHERE lease.posted_pico - lease.closed_pico <> coalesce(posted.pico, 0)
+ORDER BY 1 LIMIT :limit;
+
+-- name: wrong_posted
+SELECT 'journal ' || incarnation || ' for ' || organization_id AS subject, 'what it posted to prepaid' AS what,
+       coalesce(kept.posted_pico, 0)::text AS found, coalesce(due.pico, 0)::text AS expected
+FROM lease_posted AS kept
+FULL JOIN (
+    SELECT incarnation, organization_id, sum(amount_pico - uncollected_pico) AS pico
+    FROM charge WHERE prepaid GROUP BY 1, 2
+) AS due USING (incarnation, organization_id)
+WHERE coalesce(kept.posted_pico, 0) <> coalesce(due.pico, 0)
+ORDER BY 1 LIMIT :limit;
