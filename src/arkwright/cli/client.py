@@ -18,7 +18,7 @@ PAGE = 200
 
 
 class Client:
-    """Raises ArkwrightError with the platform's own words; code `not_running` when nobody answers. A context manager."""
+    """Raises ArkwrightError with the platform's own words; code `not_running` when nobody answers."""
 
     def __init__(self, http: httpx.Client, where: str) -> None:
         self._http = http

@@ -136,9 +136,10 @@ def _checked(deployment: Deployment) -> Deployment:
     if deployment.engine not in engines.REGISTRY:
         known = ", ".join(sorted(engines.REGISTRY))
         raise InvalidInput(f"engine {deployment.engine!r} is unknown; there is: {known}", param="engine")
+    options = engines.REGISTRY[deployment.engine].options(deployment.options)
     if not 0 < len(deployment.source) <= SOURCE_LENGTH_MAX or not deployment.source.isprintable():
         raise InvalidInput(f"source has 1 to {SOURCE_LENGTH_MAX} printable characters", param="source")
-    return deployment
+    return msgspec.structs.replace(deployment, options=options)
 
 
 def _shown(deployment: Deployment, replicas: list[Replica]) -> DeploymentView:

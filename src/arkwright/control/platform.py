@@ -1,5 +1,6 @@
 """What the control process has in hand, for every action and loop in it. Made once, in `process`."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -34,6 +35,7 @@ class Platform:
         self.publisher = publisher
         self.settler = settler
         self.lease_keeper = lease_keeper
+        self.changed = asyncio.Event()  # The reconciler waits for it.
 
     def session(self, connection: Connection, actor: str) -> Session:
         return Session(connection, actor, self.settings.currency, self.master_key)
@@ -56,5 +58,6 @@ class Platform:
             await self.lease_keeper.refresh(credited[0])
         elif credited:
             await self.lease_keeper.step()
+        self.changed.set()
         if not await self.publisher.propagate():
             log.warning("a gateway has not loaded the newest snapshot yet; it will, or it is restarted")

@@ -32,10 +32,11 @@ _log = structlog.get_logger("publisher")
 class Publisher:
     """One per host; `publish` may be called at any time and by several callers at once."""
 
-    def __init__(self, database: Database, words: LeaseWords, path: Path) -> None:
+    def __init__(self, database: Database, words: LeaseWords, path: Path, *, host: str) -> None:
         self._database = database
         self._words = words
         self._path = path
+        self._host = host
         self._lock = asyncio.Lock()
         self._last: Snapshot | None = _read(path)
         self.published = asyncio.Event()
@@ -44,7 +45,7 @@ class Publisher:
         """Bring the file up to the database; returns the version that holds everything committed before the call."""
         async with self._lock:
             async with self._database.snapshot() as connection:
-                fresh = await build(connection, now_us())
+                fresh = await build(connection, self._host, now_us())
             last = self._last
             if last is None or _content(fresh) != _content(last):
                 version = max(last.version if last else 0, self._words.snapshot_version) + 1
@@ -83,8 +84,8 @@ class Publisher:
         return all(slot.loaded_version >= version for slot in self._words.slots() if slot.alive and slot.loaded_version)
 
 
-async def build(connection: Connection, at_us: int) -> Snapshot:
-    """The snapshot of the transaction's moment, version 0."""
+async def build(connection: Connection, host: str, at_us: int) -> Snapshot:
+    """What the gateways of this host must know at the transaction's moment, as version 0."""
     organizations = [Organization(**row._asdict()) async for row in _queries.organizations(connection)]
     keys = {row.secret_sha256: _key(row) async for row in _queries.keys(connection)}
     return Snapshot(
@@ -92,7 +93,7 @@ async def build(connection: Connection, at_us: int) -> Snapshot:
         built_at_us=at_us,
         organizations={organization.id: organization for organization in organizations},
         keys=keys,
-        models=await _models(connection),
+        models=await _models(connection, host),
         prices=tuple(await pricing.in_force(connection, datetime_from_us(at_us))),
     )
 
@@ -102,10 +103,10 @@ def _key(row: Any) -> Key:
     return Key(row.id, row.organization_id, row.project_id, frozenset(row.models), expires_at_us, row.disabled)
 
 
-async def _models(connection: Connection) -> dict[str, Model]:
+async def _models(connection: Connection, host: str) -> dict[str, Model]:
     by_provider = {row.id: row async for row in _queries.providers(connection)}
     by_deployment: dict[str, list[Any]] = {}
-    async for row in _queries.ready_replicas(connection):
+    async for row in _queries.ready_replicas(connection, host=host):
         by_deployment.setdefault(row.deployment_id, []).append(row)
     models = {}
     async for row in _queries.models(connection):

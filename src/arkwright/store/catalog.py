@@ -123,12 +123,14 @@ async def observe_replica(connection: Connection, replica_id: str, state: Replic
     await _queries.replica_observe(connection, id=replica_id, state=state, last_error=last_error)
 
 
-async def move_replica(connection: Connection, replica_id: str, url: str) -> None:
-    await _queries.replica_move(connection, id=replica_id, url=url)
+async def move_replica(connection: Connection, replica_id: str, url: str, sealed_key: bytes) -> None:
+    """It answers elsewhere from now on, or with another key."""
+    await _queries.replica_move(connection, id=replica_id, url=url, sealed_key=sealed_key)
 
 
-async def delete_replica(connection: Connection, replica_id: str) -> None:
-    await _queries.replica_delete(connection, id=replica_id)
+async def doubt_replicas(connection: Connection, host: str) -> None:
+    """At the start of a host: none of its replicas is ready until it has been seen."""
+    await _queries.replicas_doubt(connection, host=host)
 
 
 async def model(connection: Connection, reference: str) -> Model | None:

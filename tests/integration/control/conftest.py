@@ -72,7 +72,7 @@ async def platform(database: Database, tmp_path: Path) -> AsyncIterator[Platform
     keeper = LeaseKeeper(database, words, settler, host=HOST, journal_dir=journal_dir)
     await keeper.start()
     settings = Settings(data_dir=str(tmp_path), model_store=str(tmp_path / "models"))
-    publisher = Publisher(database, words, tmp_path / "snapshot.msgpack")
+    publisher = Publisher(database, words, tmp_path / "snapshot.msgpack", host=HOST)
     yield Platform(settings, database, bytes(range(32)), words, publisher, settler, keeper)
     words.close()
 

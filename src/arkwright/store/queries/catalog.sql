@@ -53,10 +53,11 @@ UPDATE replica SET state = :state, last_error = :last_error, observed_at = now()
 WHERE id = :id AND (state, last_error) IS DISTINCT FROM (:state, :last_error);
 
 -- name: replica_move!
-UPDATE replica SET url = :url WHERE id = :id AND url <> :url;
+UPDATE replica SET url = :url, sealed_key = :sealed_key WHERE id = :id;
 
--- name: replica_delete!
-DELETE FROM replica WHERE id = :id;
+-- name: replicas_doubt!
+-- A new life of this host: nothing that was ready is, until it is seen to be.
+UPDATE replica SET state = 'starting', last_error = '', observed_at = now() WHERE host = :host AND state <> 'starting';
 
 -- name: model_by_reference^
 SELECT model.id, model.name, model.kind, provider.name AS provider, deployment.name AS deployment,

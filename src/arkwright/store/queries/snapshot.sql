@@ -15,7 +15,8 @@ FROM model ORDER BY model.name;
 SELECT id, name, kind, base_url, sealed_key, options FROM provider;
 
 -- name: ready_replicas
+-- Of one host: an engine listens on the loopback of its own.
 SELECT replica.id, replica.deployment_id, replica.url, replica.sealed_key,
        deployment.name, deployment.engine, deployment.options
 FROM replica JOIN deployment ON deployment.id = replica.deployment_id
-WHERE replica.state = 'ready' AND deployment.desired = 'running' ORDER BY replica.id;
+WHERE replica.host = :host AND replica.state = 'ready' AND deployment.desired = 'running' ORDER BY replica.id;
