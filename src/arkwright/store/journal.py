@@ -20,8 +20,12 @@ from arkwright.domain import journal as records
 from arkwright.store import frames
 
 _BATCH_BYTES = 4 * 1024 * 1024
+# Nobody waits for a record without `on_durable` (an intent), so it does not wake the thread: it goes to the disk with
+# the next record that somebody waits for, at most this much later. Half of all wake-ups and syncs are saved that way.
+_LINGER_S = 0.05
+_UNAWAITED_MAX = 256
 
-_Item = tuple[bytes, Callable[[], None] | None] | None  # None: close.
+_Item = tuple[bytes, Callable[[], None] | None]
 
 
 class JournalFailed(Unavailable):
@@ -75,7 +79,9 @@ class JournalWriter:
         self._segment_bytes = segment_bytes
         self._call_soon_threadsafe = call_soon_threadsafe
         self._on_failure = on_failure
-        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._items: deque[_Item] = deque()
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._rung = False
         self._closed = False
         self._sequence, self._head = 0, frames.GENESIS
         self._segment, self._size, self._fd, self._lock = 0, 0, -1, -1
@@ -93,13 +99,16 @@ class JournalWriter:
             raise JournalFailed("the journal is closed" if self.failed is None else str(self.failed))
         if not 0 < len(payload) <= frames.PAYLOAD_MAX:
             raise ValueError(f"a journal record has 1 to {frames.PAYLOAD_MAX} bytes, not {len(payload)}")
-        self._queue.put((payload, on_durable))
+        self._items.append((payload, on_durable))
+        if not self._rung and (on_durable is not None or len(self._items) > _UNAWAITED_MAX):
+            self._rung = True
+            self._bell.put(None)
 
     def close(self) -> None:
         """Write and sync what was appended, then give up the lock. Safe to call again, and after a failure."""
         if not self._closed:
             self._closed = True
-            self._queue.put(None)
+            self._bell.put(None)
         self._thread.join()
         self._let_go()
 
@@ -130,22 +139,22 @@ class JournalWriter:
                 self._fail(JournalFailed("the journal's thread has ended"))
 
     def _commit(self) -> bool:
-        """Take all that waits, write and sync it, tell; False once closed."""
-        batch = [self._queue.get()]
-        size = 0
-        while batch[-1] is not None and size < _BATCH_BYTES:
-            size += len(batch[-1][0])
-            try:
-                batch.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-        items = [item for item in batch if item is not None]
+        """Take all that waits, write and sync it, tell; False once closed and nothing is left."""
+        with contextlib.suppress(queue.Empty):
+            self._bell.get(timeout=_LINGER_S)
+        self._rung = False  # Before taking: what comes from now on rings again.
+        closed, items, size = self._closed, [], 0
+        while self._items and size < _BATCH_BYTES:
+            items.append(self._items.popleft())
+            size += len(items[-1][0])
+        if self._items:
+            self._bell.put(None)  # The rest of a batch that was cut.
         if items:
             self._write(payload for payload, _ in items)
             waiting = deque(on_durable for _, on_durable in items if on_durable is not None)
             if waiting:
                 self._on_loop(self._tell, waiting)
-        return batch[-1] is not None
+        return not (closed and not items)
 
     def _write(self, payloads: Iterable[bytes]) -> None:
         """Frame, write and sync; in a new segment when this one is full, or there is none."""
