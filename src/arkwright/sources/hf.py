@@ -8,7 +8,6 @@ SHA-256 as ETag, which is checked even where the model list pins nothing.
 import os
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urljoin
 
@@ -17,13 +16,13 @@ import msgspec
 
 from arkwright.basics.errors import ArkwrightError, Forbidden, InvalidInput, NotFound, Unavailable, UpstreamFailed
 from arkwright.sources.fetching import Fetched, Wanted, all_parts
-from arkwright.store.downloads import CHUNK_BYTES, Progress, check_space, partial_of, receive, received_bytes
+from arkwright.store.downloads import Progress, check_space, partial_of, receive, received_bytes
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 _REFERENCE = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)/(?P<path>[^@]+?)(@(?P<revision>[^@]+))?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REDIRECTS_MAX = 5
-_ATTEMPTS = 5
+_FAILURES_MAX = 5
 _PAUSE_S = 0.5
 
 
@@ -61,24 +60,22 @@ def _fetch_one(client: httpx.Client, url: str, wanted: Wanted, progress: Progres
     check_space(wanted.into, remote.total_bytes - received_bytes(target))
     pin = wanted.pinned(target.name)
     expected = pin.sha256 if pin else remote.sha256
-    for attempt in range(1, _ATTEMPTS + 1):
+    failures = 0  # In a row, without a byte gained: as long as something comes, a broken line is taken up again.
+    while True:
         before = received_bytes(target)
         try:
             sha256 = _receive_rest(client, remote, target, expected, progress)
         except (httpx.TransportError, Unavailable) as error:
-            broken = not isinstance(error, Unavailable) or error.code == "incomplete"
-            if not broken or (attempt == _ATTEMPTS and received_bytes(target) <= before):
+            if isinstance(error, Unavailable) and error.code != "incomplete":
+                raise
+            failures = 0 if received_bytes(target) > before else failures + 1
+            if failures == _FAILURES_MAX:
                 raise _unreachable(remote.url, error) from error
             time.sleep(_PAUSE_S)
-            remote = _ask(client, url)  # The signed address of a CDN may have run out meanwhile.
+            remote = _ask(client, url)
         else:
             _etag_file(target).unlink(missing_ok=True)
             return Fetched(target, sha256)
-    raise Unavailable(
-        f"{target.name} broke off {_ATTEMPTS} times; {received_bytes(target):,} of {remote.total_bytes:,} bytes are"
-        " kept: run the command again to go on from there",
-        code="incomplete",
-    )
 
 
 def _ask(client: httpx.Client, url: str) -> _Remote:
@@ -120,7 +117,7 @@ def _receive_rest(client: httpx.Client, remote: _Remote, target: Path, expected:
         if answer.is_error:
             raise _refused(remote.url, answer, "Authorization" in headers)
         return receive(
-            _bytes_of(answer),
+            answer.iter_raw(),  # As it comes: a larger chunk would be lost when the line breaks before it is full.
             target,
             expected_sha256=expected,
             total_bytes=remote.total_bytes,
@@ -128,10 +125,6 @@ def _receive_rest(client: httpx.Client, remote: _Remote, target: Path, expected:
             resume=answer.status_code == httpx.codes.PARTIAL_CONTENT,
             progress=progress,
         )
-
-
-def _bytes_of(answer: httpx.Response) -> Iterator[bytes]:
-    yield from answer.iter_raw(CHUNK_BYTES)
 
 
 def _forget_another_file(target: Path, etag: str) -> None:

@@ -23,7 +23,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Progress(Protocol):
     """Told now and then how far it is; `total_bytes` is None while nobody knows. Must return quickly, never raise."""
 
-    def __call__(self, done_bytes: int, total_bytes: int | None, what: str) -> None: ...
+    def __call__(self, done_bytes: int, total_bytes: int | None, what: str, /) -> None: ...
 
 
 def silent(done_bytes: int, total_bytes: int | None, what: str) -> None:
