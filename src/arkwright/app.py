@@ -72,10 +72,7 @@ def run(role: str, settings: Settings, *, lock_fd: int | None = None, lock_wait_
             if lock_fd is None
             else DirectoryLock.inherit(settings.paths.lock, lock_fd)
         )
-        try:
-            asyncio.run(_Platform(settings, lock).run())
-        finally:
-            lock.release()
+        asyncio.run(_Platform(settings, lock).run())  # The kernel frees the lock when this process has ended.
     else:
         raise InvalidInput(f"unknown role {role!r}: one of {', '.join(ROLES)}")
 

@@ -27,7 +27,6 @@ from arkwright.store import health
 DISK_FREE_MIN = 2 * 1024**3
 SYNC_SLOW_US = 50_000
 CLOCK_APART_US = 2_000_000
-POSTGRESQL_MIN = 150_000
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -135,7 +134,7 @@ def _database(patient: Patient) -> Iterator[Finding]:
         yield Finding("database", "wrong", error.message, mend)
         return
     words = f"PostgreSQL {facts.version // 10000}, answers in {facts.answered_in_us / 1000:.1f} ms"
-    if facts.version < POSTGRESQL_MIN:
+    if facts.version < health.VERSION_MIN:
         yield Finding("database", "wrong", words, "Arkwright needs PostgreSQL 15 or later: upgrade the server")
     else:
         yield Finding("database", "ok", words)

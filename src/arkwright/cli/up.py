@@ -24,6 +24,7 @@ from arkwright.cli.steps import Steps
 from arkwright.host import lifeline, ports
 from arkwright.host.lifeline import SupervisorState
 from arkwright.host.lock import DirectoryLock
+from arkwright.store import health
 from arkwright.store.weights import ModelStore
 
 MODELS_DEADLINE_S = 600.0  # Large weights on a slow disk.
@@ -71,6 +72,8 @@ def up(
         held = DirectoryLock.acquire(settings.paths.lock)
         try:
             ports.check(settings.host, settings.port)
+            if settings.database_url:
+                health.refuse_unusable(settings.database_url)
             references = _pull(settings, steps, asked=model is not None)
         except BaseException:
             held.release()

@@ -11,6 +11,7 @@ from arkwright.basics import clock
 from arkwright.basics.errors import Unavailable
 
 CONNECT_TIMEOUT_S = 5
+VERSION_MIN = 150_000
 
 
 class DatabaseFacts(msgspec.Struct, frozen=True):
@@ -37,6 +38,15 @@ def database_facts(url: str) -> DatabaseFacts:
         raise Unavailable(f"the database does not answer: {str(error).strip()}") from error
     assert row is not None
     return DatabaseFacts(version, row[0] - (asked_us + took_us // 2), took_us)
+
+
+def refuse_unusable(url: str) -> None:
+    """Raises Unavailable for a server that does not answer or is too old: better now than after a minute of waiting."""
+    version = database_facts(url).version
+    if version < VERSION_MIN:
+        raise Unavailable(
+            f"the database is PostgreSQL {version // 10000}; Arkwright needs {VERSION_MIN // 10000} or later"
+        )
 
 
 def journal_facts(journal: Path, url: str | None) -> JournalFacts:
