@@ -3,6 +3,7 @@
 from litestar.types import ControllerRouterHandler
 
 from arkwright.control.routes import (
+    audit,
     billing,
     bootstrap,
     changes,
@@ -15,6 +16,7 @@ from arkwright.control.routes import (
     prices,
     projects,
     providers,
+    usage,
 )
 
 ROUTES: list[ControllerRouterHandler] = [
@@ -24,10 +26,12 @@ ROUTES: list[ControllerRouterHandler] = [
     *members.ROUTES,
     *keys.ROUTES,
     *billing.ROUTES,
+    *usage.ROUTES,
     *providers.ROUTES,
     *deployments.ROUTES,
     *models.ROUTES,
     *prices.ROUTES,
     *declarations.ROUTES,
     *changes.ROUTES,
+    *audit.ROUTES,
 ]
