@@ -161,9 +161,9 @@ print(done, spent, flush=True)
 """
 
 
-def _start(path: Path, name: str, mode: str) -> subprocess.Popen[str]:
+def _start(path: Path, name: str, mode: str, *, program: str = WORKER) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(path), name, mode], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, str(path), name, mode], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -214,3 +214,33 @@ def test_killed_between_steps_it_reserves_too_much_never_too_little(tmp_path: Pa
             assert words.reserved(0) == 0
         assert total >= 16_000
         survivor.close()
+
+
+FIGHTER = """
+import sys
+from pathlib import Path
+from arkwright.host.leases import LeaseWords
+words = LeaseWords.open(Path(sys.argv[1]))
+slot = words.claim_slot(1, sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+won = over = 0
+while won < 20_000:
+    if slot.reserve(0, 5):
+        won += 1
+        over += words.held(0) > 7
+        slot.release(0, 5)
+print(won, over, flush=True)
+"""
+
+
+def test_the_check_and_the_hold_are_one_step(tmp_path: Path) -> None:
+    """A ceiling with room for one: whoever has it must never see two."""
+    with LeaseWords.create(tmp_path / "words", 1, rows=1, slots=2) as words:
+        words.set_ceiling(0, 7)
+        fighters = [_start(tmp_path / "words", f"inc_{number}", "", program=FIGHTER) for number in range(2)]
+        for fighter in fighters:
+            _go(fighter)
+        told = [fighter.communicate(timeout=60)[0].split() for fighter in fighters]
+        assert [one[1] for one in told] == ["0", "0"]
+        assert words.reserved(0) == 0

@@ -10,9 +10,11 @@ from arkwright.basics.ids import new_event_id
 from arkwright.control.lease_keeper import LeaseKeeper
 from arkwright.control.settler import Settler
 from arkwright.domain import journal as records
+from arkwright.domain.charges import charge_of
 from arkwright.domain.metering import Usage
 from arkwright.host.leases import LeaseWords
-from arkwright.store import ledger
+from arkwright.store import ledger, settlement
+from arkwright.store.journal_reader import START, Position
 from tests.doubles.books import DEPOSIT, Books
 from tests.doubles.money import PRICE, Worker, settled
 
@@ -153,6 +155,55 @@ async def test_a_dead_writer_is_closed_and_its_holds_come_back(books: Books) -> 
     assert survivor.slot.reserve(0, DEPOSIT - record.amount_pico)
     assert not survivor.slot.reserve(0, 1)
     survivor.stop()
+
+
+async def test_a_dead_slot_stays_until_its_journal_is_settled(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    record = settled("org_a", Usage(output_tokens=100_000))
+    assert worker.charge(0, record)
+    worker.stop()
+    await books.keeper.step()
+    assert books.words.reserved(0) == record.amount_pico, "its charge is in no ledger yet, and its words are gone"
+    assert books.words.ceiling(0) == DEPOSIT
+    await books.settler.step()
+    await books.keeper.step()
+    assert (books.words.reserved(0), books.words.ceiling(0)) == (0, DEPOSIT - record.amount_pico)
+
+
+async def test_a_worker_that_died_before_its_journal_frees_its_slot(books: Books) -> None:
+    slot = books.words.claim_slot(1, "inc_nothing")
+    await books.keeper.step()
+    assert len(books.words.slots()) == 1
+    slot.close()
+    await books.keeper.step()
+    assert books.words.slots() == []
+
+
+async def test_a_batch_read_from_an_old_position_posts_nothing(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    worker.write(settled("org_a", Usage(1)), settled("org_a", Usage(2)))
+    await books.settler.step()
+    after = Position(1, 1, 1, bytes(32))
+    writer = settlement.Writer(worker.incarnation, "host_a", 0, 1)
+    new = charge_of(worker.incarnation, 9, settled("org_a", Usage(3)))
+    stale = settlement.JournalBatch(writer, START, after, [new])
+    assert await settlement.settle(books.database, stale) is None
+    assert await books.value("SELECT count(*) FROM charge") == 2
+    async with books.database.connection() as connection:
+        assert (await settlement.position(connection, worker.incarnation)).sequence == 3
+    worker.stop()
+
+
+async def test_a_closed_journal_takes_no_more_records(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    worker.stop()
+    await books.settler.step()
+    async with books.database.connection() as connection:
+        end = await settlement.position(connection, worker.incarnation)
+    writer = settlement.Writer(worker.incarnation, "host_a", 0, 1)
+    late = charge_of(worker.incarnation, 2, settled("org_a", Usage(3)))
+    with pytest.raises(settlement.WriterIsClosed):
+        await settlement.settle(books.database, settlement.JournalBatch(writer, end, end, [late]))
 
 
 async def test_a_top_up_is_credited_once_and_spendable_at_once(books: Books) -> None:
