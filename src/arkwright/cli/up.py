@@ -167,7 +167,7 @@ def _show(
     ]
     if chat:
         body = json.dumps({"model": chat, "messages": [{"role": "user", "content": "hello"}]})
-        lines += [f"curl {serving.base_url}/chat/completions -H 'Authorization: Bearer {key}' -d '{body}'", ""]
+        lines += [f"curl {serving.base_url}/chat/completions -H \"Authorization: Bearer {key}\" -d '{body}'", ""]
     stop = f"arkwright down --data-dir {serving.data_dir}"
     lines.append(f"`{stop}` stops everything." if detach else "Ctrl-C stops everything.")
     print("\n".join(lines), flush=True)
