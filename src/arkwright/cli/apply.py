@@ -1,0 +1,54 @@
+"""`arkwright apply FILE`: bring a platform to what a file declares, and print what that changed."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from arkwright.basics.errors import InvalidInput
+from arkwright.cli import tables
+from arkwright.cli.options import JsonOption
+from arkwright.cli.target import HERE, TargetOptions
+
+_SIGN = {"create": "+", "update": "~", "delete": "-", "unchanged": " "}
+
+
+def apply(
+    file: Annotated[Path, Parameter(help="A TOML file; `-` for standard input.")],
+    *,
+    dry_run: Annotated[bool, Parameter(negative="", help="Print what would change; change nothing.")] = False,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
+) -> None:
+    """Bring the platform to what a file declares; what it does not mention stays. Applying it again changes nothing."""
+    text = _read(file)
+    with at.client() as client:
+        applied = client.send_text("/apply", text, dry_run=str(dry_run).lower())
+    if json_output:
+        tables.print_json(applied)
+        return
+    for change in applied["changes"]:
+        _print_change(change)
+    done = "would be " if dry_run else ""
+    print(f"{applied['created']} {done}created, {applied['updated']} {done}updated, {applied['unchanged']} unchanged")
+
+
+def _print_change(change: dict[str, Any]) -> None:
+    print(f"{_SIGN[change['action']]} {change['noun']} {change['name']}")
+    for field, values in change.get("fields", {}).items():
+        new = tables.text(values["new"])
+        print(
+            f"    {field}: {new}"
+            if change["action"] == "create"
+            else f"    {field}: {tables.text(values['old'])} → {new}"
+        )
+    if change.get("secret"):
+        print(f"    secret, shown this once: {change['secret']}")
+
+
+def _read(file: Path) -> str:
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read {file}: {error}") from None

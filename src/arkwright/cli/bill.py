@@ -1,0 +1,33 @@
+"""`arkwright bill`: an organization's balance and charges."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from arkwright.cli import tables
+from arkwright.cli.fields import segment
+from arkwright.cli.options import JsonOption
+from arkwright.cli.target import HERE, TargetOptions
+
+_FIELDS = (
+    "organization", "billing", "currency", "balance", "held", "credited", "charged", "uncollected", "charges",
+    "input_tokens", "cached_input_tokens", "output_tokens",
+)  # fmt: skip
+_LINE = ("model", "charges", "input_tokens", "cached_input_tokens", "output_tokens", "charged")
+
+
+def bill(
+    *,
+    organization: Annotated[str, Parameter(name=["--organization", "-o"], help="Name or id.")] = "default",
+    since: Annotated[str | None, Parameter(help="Such as 2027-01-01T00:00:00Z.")] = None,
+    until: Annotated[str | None, Parameter(help="Such as 2027-02-01T00:00:00Z; not included.")] = None,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
+) -> None:
+    """Show what an organization has, holds and was charged, to the last unit."""
+    with at.client() as client:
+        answer = client.get(f"/organizations/{segment(organization)}/bill", since=since, until=until)
+    tables.show_fields(answer, json_output=json_output, fields=_FIELDS)
+    if not json_output and answer["lines"]:
+        print()
+        tables.show(answer["lines"], json_output=False, columns=_LINE)

@@ -1,0 +1,90 @@
+"""`arkwright keys`: API keys of an organization."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from arkwright.cli import tables
+from arkwright.cli.fields import given, segment
+from arkwright.cli.options import JsonOption
+from arkwright.cli.target import HERE, TargetOptions
+
+app = App(name="keys", help="API keys: made, narrowed, disabled. A secret is shown once.")
+_COLUMNS = ("id", "project", "name", "hint", "models", "expires_at", "disabled")
+
+Organization = Annotated[str, Parameter(name=["--organization", "-o"], help="Name or id.")]
+Models = Annotated[list[str] | None, Parameter(name="--model", negative="", help="Only these models; repeat it.")]
+Expires = Annotated[str | None, Parameter(help="When it stops working, such as 2027-01-31T00:00:00Z.")]
+
+
+@app.command(name="list")
+def list_(organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
+    """List an organization's keys."""
+    with at.client() as client:
+        rows = list(client.every(f"/organizations/{segment(organization)}/keys"))
+    tables.show(rows, json_output=json_output, columns=_COLUMNS)
+
+
+@app.command
+def create(
+    organization: Organization = "default",
+    *,
+    project: str = "default",
+    name: str = "",
+    model: Models = None,
+    expires_at: Expires = None,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
+) -> None:
+    """Make a key; its secret is printed this once."""
+    body = given({"project": project, "name": name, "models": model, "expires_at": expires_at})
+    with at.client() as client:
+        answer = client.post(f"/organizations/{segment(organization)}/keys", body)
+    if json_output:
+        tables.print_json({**answer["key"], "secret": answer["secret"]})
+        return
+    tables.show(answer["key"], json_output=False, columns=_COLUMNS)
+    tables.note("\nThe secret, shown this once:")
+    print(answer["secret"])
+
+
+@app.command
+def update(
+    key: str,
+    organization: Organization = "default",
+    *,
+    name: str | None = None,
+    model: Models = None,
+    every_model: Annotated[bool, Parameter(negative="", help="Take away the restriction to models.")] = False,
+    expires_at: Expires = None,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
+) -> None:
+    """Change what is given; the rest stays."""
+    models = [] if every_model else model
+    body = given({"name": name, "models": models, "expires_at": expires_at})
+    with at.client() as client:
+        answer = client.patch(f"/organizations/{segment(organization)}/keys/{segment(key)}", body)
+    tables.show(answer, json_output=json_output, columns=_COLUMNS)
+
+
+@app.command
+def disable(
+    key: str, organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE
+) -> None:
+    """Refuse a key, by its id. It can be enabled again; keys are never deleted, since charges name them."""
+    _set_disabled(key, organization, True, json_output, at)
+
+
+@app.command
+def enable(
+    key: str, organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE
+) -> None:
+    """Serve a disabled key again."""
+    _set_disabled(key, organization, False, json_output, at)
+
+
+def _set_disabled(key: str, organization: str, disabled: bool, json_output: bool, at: TargetOptions) -> None:
+    with at.client() as client:
+        answer = client.patch(f"/organizations/{segment(organization)}/keys/{segment(key)}", {"disabled": disabled})
+    tables.show(answer, json_output=json_output, columns=_COLUMNS)

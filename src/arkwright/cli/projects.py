@@ -1,0 +1,32 @@
+"""`arkwright projects`: how an organization divides its keys and usage."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from arkwright.cli import tables
+from arkwright.cli.fields import segment
+from arkwright.cli.options import JsonOption
+from arkwright.cli.target import HERE, TargetOptions
+
+app = App(name="projects", help="Projects of an organization.")
+_COLUMNS = ("id", "name", "created_at")
+Organization = Annotated[str, Parameter(name=["--organization", "-o"], help="Name or id.")]
+
+
+@app.command(name="list")
+def list_(organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
+    """List an organization's projects."""
+    with at.client() as client:
+        rows = list(client.every(f"/organizations/{segment(organization)}/projects"))
+    tables.show(rows, json_output=json_output, columns=_COLUMNS)
+
+
+@app.command
+def create(
+    name: str, organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE
+) -> None:
+    """Create a project."""
+    with at.client() as client:
+        answer = client.post(f"/organizations/{segment(organization)}/projects", {"name": name})
+    tables.show(answer, json_output=json_output, columns=_COLUMNS)

@@ -1,0 +1,37 @@
+"""`arkwright usage`: what was used, grouped as asked."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from arkwright.cli import tables
+from arkwright.cli.fields import segment
+from arkwright.cli.options import JsonOption
+from arkwright.cli.target import HERE, TargetOptions
+
+_COUNTS = ("requests", "input_tokens", "cached_input_tokens", "output_tokens", "charged", "currency")
+_FIELD = {"hour": "period", "day": "period"}
+
+
+def usage(
+    *,
+    organization: Annotated[
+        str | None, Parameter(name=["--organization", "-o"], help="Name or id; default: all.")
+    ] = None,
+    by: Annotated[
+        str, Parameter(help="Comma-separated: organization, project, key, model, target; hour or day; or total.")
+    ] = "model",
+    since: Annotated[str | None, Parameter(help="Such as 2027-01-01T00:00:00Z.")] = None,
+    until: Annotated[str | None, Parameter(help="Such as 2027-02-01T00:00:00Z; not included.")] = None,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
+) -> None:
+    """Show tokens, requests and charges."""
+    where = f"/organizations/{segment(organization)}/usage" if organization else "/usage"
+    with at.client() as client:
+        report = client.get(where, by=by, since=since, until=until)
+    if json_output:
+        tables.print_json(report)
+        return
+    columns = [_FIELD.get(dimension, dimension) for dimension in report["by"]]
+    tables.show(report["data"], json_output=False, columns=(*columns, *_COUNTS), empty="Nothing was used.")
