@@ -151,7 +151,7 @@ class EmbeddedDriver:
         """See `engines.Driver`. Raises NotFound when the weights are not in the model store."""
         model = await asyncio.to_thread(self._weights, deployment.source)
         if endpoint is None or must_move(await self._process(deployment.id)):
-            endpoint = _new_endpoint()
+            endpoint = new_endpoint()
         cores = len(os.sched_getaffinity(0))
         await supervisor_client.put(self._socket, plan(deployment, model, endpoint, self._settings, cores))
         return endpoint
@@ -206,7 +206,7 @@ def _parse(given: dict[str, Any]) -> Options:
     return parsed
 
 
-def _new_endpoint() -> Endpoint:
+def new_endpoint() -> Endpoint:
     """A loopback port that is free now, and a key that nobody else knows."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
