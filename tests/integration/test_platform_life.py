@@ -10,6 +10,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,13 @@ import pytest
 from arkwright.basics.paths import DataDir
 from arkwright.host import leftovers, lifeline, lock, supervisor_client
 from arkwright.host.supervisor import ProcessInfo
+from arkwright.store import health
 from arkwright.store.embedded import postmaster
 from tests.contract.platforms import Platform, arkwright, running_platform
 
 BACK_WITHIN_S = 30.0
+MODEL = "smollm2-135m-instruct"
+answered: Counter[str] = Counter()  # Answers received in full, by platform.
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +62,28 @@ def serves(platform: Platform) -> bool:
     )
 
 
+def answer(platform: Platform) -> str:
+    """What the model says to a fixed prompt at temperature 0; empty while it is not served."""
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 8, "temperature": 0}
+    request = urllib.request.Request(  # noqa: S310
+        f"{platform.base_url}/chat/completions",
+        json.dumps(body).encode(),
+        {"Authorization": f"Bearer {platform.api_key}", "Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as received:  # noqa: S310
+            answered[platform.data_dir] += 1
+            return str(json.load(received)["choices"][0]["message"]["content"])
+    except urllib.error.HTTPError as error:
+        error.close()
+        return ""
+    except OSError:
+        return ""
+
+
 def everything_is_ready(platform: Platform) -> bool:
     seen = processes(platform)
-    return len(seen) >= 3 and all(process.ready for process in seen.values()) and serves(platform)
+    return len(seen) >= 2 and all(process.ready for process in seen.values()) and serves(platform)
 
 
 @pytest.mark.parametrize("name", ["gateway-0", "control", "postgres", "supervisor"])
@@ -78,6 +101,25 @@ def test_service_comes_back_by_itself_after_kill_9(living: Platform, name: str) 
     paths = DataDir(Path(living.data_dir))
     names = until(lambda: _names_if_settled(paths))
     assert names == ["control", "gateway-0", "gateway-1", "supervisor"]
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Platform]:
+    with running_platform("--workers", "1", "--model", MODEL) as platform:
+        yield platform
+
+
+@pytest.mark.parametrize("name", ["engine", "supervisor"])
+def test_a_model_is_served_again_after_kill_9(serving: Platform, name: str) -> None:
+    before = until(lambda: answer(serving))
+    victim = until(lambda: _pid(serving, name))
+    os.kill(victim, signal.SIGKILL)
+
+    until(lambda: _pid(serving, name) not in (None, victim))
+    assert until(lambda: answer(serving)) == before
+    # Every answer that arrived was charged, each once.
+    assert answered[serving.data_dir] >= 2
+    assert serving.cli_json("bill", "--organization", "default")["charges"] == answered[serving.data_dir]
 
 
 def test_a_second_up_says_who_runs_and_ends_with_4(living: Platform) -> None:
@@ -120,6 +162,18 @@ def test_down_heals_what_a_killed_supervisor_and_a_killed_control_left() -> None
         down = json.loads(platform.cli("down", "--json").stdout)
         assert "postgres" in down["leftovers"]
         assert_nothing_is_left(paths)
+
+
+def test_a_platform_on_a_database_of_one_s_own_starts_none_and_leaves_it_running(clean_database_url: str) -> None:
+    environment = {"ARKWRIGHT_DATABASE_URL": clean_database_url}
+    with running_platform("--workers", "1", "--model", "none", environment=environment) as platform:
+        assert serves(platform)
+        assert not DataDir(Path(platform.data_dir)).postgres.exists()
+        os.kill(_pid(platform, "supervisor"), signal.SIGKILL)
+        until(lambda: everything_is_ready(platform))
+        assert not DataDir(Path(platform.data_dir)).postgres.exists()
+        platform.cli("down")
+    assert health.database_facts(clean_database_url).version >= health.VERSION_MIN
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -198,8 +252,10 @@ def _pid(platform: Platform, name: str) -> Any:
     if name == "supervisor":
         state = lifeline.read_state(paths)
         return state.pid if state else None
-    found = processes(platform).get(name)
-    return found.pid if found else None
+    for process in processes(platform).values():
+        if process.name == name or process.name.startswith(f"{name}-dep_"):
+            return process.pid
+    return None
 
 
 def _names_if_settled(paths: DataDir) -> list[str]:
