@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+_PIPE_WIDTH = 500
+
 
 def show(answer: Any, *, json_output: bool, columns: Sequence[str], empty: str = "Nothing yet.") -> None:
     """One thing or a list of them; `columns` are fields, each headed by its own name."""
@@ -21,7 +23,9 @@ def show(answer: Any, *, json_output: bool, columns: Sequence[str], empty: str =
     for row in rows:
         table.add_row(*(text(row.get(column)) for column in columns))
     if table.row_count:
-        Console(highlight=False).print(table)
+        console = Console(highlight=False)
+        # A pipe has no width: whoever reads it wants a line for each row.
+        console.print(table, width=None if console.is_terminal else _PIPE_WIDTH)
     else:
         note(empty)
 

@@ -34,4 +34,5 @@ def usage(
         tables.print_json(report)
         return
     columns = [_FIELD.get(dimension, dimension) for dimension in report["by"]]
-    tables.show(report["data"], json_output=False, columns=(*columns, *_COUNTS), empty="Nothing was used.")
+    rows = [{**row, "key": row.get("key") or row.get("key_id")} for row in report["data"]]  # A key may have no name.
+    tables.show(rows, json_output=False, columns=(*columns, *_COUNTS), empty="Nothing was used.")

@@ -5,6 +5,7 @@ or tried (`dry_run`) leaves no trace. Two files at once are applied one after th
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -85,7 +86,7 @@ async def _transaction(platform: Platform, actor: str, declaration: Declaration,
         async with platform.database.connection() as connection:
             session = platform.session(connection, actor)
             await billing_store.lock_declarations(connection)
-            for entry in declaration.entries:
+            for entry in _in_force(declaration.entries, datetime.now(UTC)):
                 changes += await _located(session, declaration, entry)
             if dry_run:
                 raise _Tried
@@ -93,6 +94,28 @@ async def _transaction(platform: Platform, actor: str, declaration: Declaration,
         # What was generated was rolled back with the rest, so it opens nothing.
         return [msgspec.structs.replace(change, secret=None) for change in changes]
     return changes
+
+
+def _in_force(entries: list[Entry], now: datetime) -> list[Entry]:
+    """Without the prices that a later one of the same file has replaced by now: they would come back at each apply."""
+    latest: dict[tuple[str, Any], datetime] = {}
+    for entry in entries:
+        if entry.table == "prices" and _start(entry) <= now:
+            key = (entry.spec.model, entry.spec.currency)
+            latest[key] = max(_start(entry), latest.get(key, _start(entry)))
+    return [
+        entry
+        for entry in entries
+        if entry.table != "prices"
+        or _start(entry) > now
+        or _start(entry) == latest[entry.spec.model, entry.spec.currency]
+    ]
+
+
+def _start(entry: Entry) -> datetime:
+    start = entry.spec.valid_from
+    known = isinstance(start, datetime) and start.tzinfo is not None
+    return start if known else datetime.min.replace(tzinfo=UTC)
 
 
 async def _located(session: Session, declaration: Declaration, entry: Entry) -> list[Change]:

@@ -209,6 +209,7 @@ async def test_a_top_up_credits_once_for_each_reference(admin: Admin) -> None:
     async with admin.platform.database.connection() as connection:
         row = await connection.execute("SELECT lease_row FROM organization WHERE id = %s", (made["id"],))
         found = await row.fetchone()
+    assert found is not None
     assert admin.platform.words.ceiling(found.lease_row) == 10_500_000_000_000, "spendable when the call answers"
     for amount in ("0", "-1", "1e3", "ten"):
         await admin.refused("POST", "/organizations/acme/top-ups", {"amount": amount, "reference": "x"}, 400)
