@@ -23,7 +23,7 @@ def path(name: str) -> str:
 
 
 def options(pairs: list[str] | None) -> dict[str, Any] | None:
-    """`on_disconnect=drain tokenizes=true` → a dictionary; a value that is JSON is taken as such."""
+    """`on_disconnect=drain counts_choices=false` → a dictionary; a value that is JSON is taken as such."""
     if pairs is None:
         return None
     found: dict[str, Any] = {}

@@ -19,7 +19,6 @@ class Traits(msgspec.Struct, frozen=True, omit_defaults=True):
     on_disconnect: Literal["drain", "stop"] = "drain"  # "stop" needs `progress`, or the bill would be a guess.
     legacy_logprobs: bool = True  # False: `/v1/completions` answers logprobs in the chat shape.
     refuses: tuple[str, ...] = ()  # Request fields it would silently ignore; the gateway refuses them in words.
-    tokenizes: bool = False  # True: `POST /tokenize` counts with the model's own tokenizer.
 
 
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -32,6 +32,21 @@ LOG_TAIL_BYTES = 64 * 1024
 HEALTH_REQUEST = b"GET /health HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n"
 
 
+# OpenAI's fields that llama.cpp takes and does nothing with.
+IGNORED_FIELDS = ("echo", "best_of", "suffix", "dimensions", "image_url")
+# Its own fields that would reach past a request: longer answers than `max_tokens` holds for, chosen slots, cut answers.
+PRIVATE_FIELDS = (
+    "n_predict",
+    "n_cmpl",
+    "t_max_predict_ms",
+    "id_slot",
+    "response_fields",
+    "lora",
+    "n_keep",
+    "n_discard",
+)
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What an operator may say of a deployment; 0 leaves it to the model list, the settings or the machine."""
 
@@ -56,7 +71,7 @@ def traits(stored: dict[str, Any]) -> Traits:
         progress="timings",
         on_disconnect="stop",
         legacy_logprobs=False,
-        tokenizes=True,
+        refuses=IGNORED_FIELDS + PRIVATE_FIELDS,
     )
 
 

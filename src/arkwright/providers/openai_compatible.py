@@ -22,7 +22,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     counts_choices: bool = True
     enforces_tool_choice: bool = True
     legacy_logprobs: bool = True
-    tokenizes: bool = False
+    refuses: tuple[str, ...] = ()
     progress: Literal["none", "timings"] = "none"
 
 
@@ -58,8 +58,11 @@ def base_url(given: str) -> str:
 
 
 def traits(stored: dict[str, Any]) -> Traits:
-    """What the gateway needs to know."""
-    parsed = _parse(stored)
+    """What the gateway needs to know. Options that an older version stored and this one does not know are passed over:
+    one provider's history must not keep the others from being served.
+    """
+    known = {field.name for field in msgspec.structs.fields(Options)}
+    parsed = _parse({name: value for name, value in stored.items() if name in known})
     return Traits(usage_source="provider", **msgspec.structs.asdict(parsed))
 
 

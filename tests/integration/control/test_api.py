@@ -149,7 +149,7 @@ async def test_a_provider_never_gives_its_key_back(admin: Admin) -> None:
         "name": "up",
         "base_url": "https://example.org/v1/",
         "api_key": "sk-very-secret",
-        "options": {"tokenizes": True},
+        "options": {"legacy_logprobs": False},
     }
     made = await admin.post("/providers", body)
     assert made["base_url"] == "https://example.org/v1"

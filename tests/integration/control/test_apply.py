@@ -18,7 +18,7 @@ name = "upstream"
 kind = "openai_compatible"
 base_url = "http://127.0.0.1:9900/v1"
 api_key = "sk-hidden-upstream"
-options = { tokenizes = true }
+options = { legacy_logprobs = false }
 
 [[models]]
 name = "some-model"
@@ -89,7 +89,7 @@ async def test_applied_twice_changes_nothing_the_second_time(admin: Admin, tmp_p
     assert given.models == frozenset(["some-model"])
     assert secret_sha256(secrets[-1]) in snapshot.keys
     assert [tier.above_input_tokens for tier in snapshot.prices[0].tiers] == [0, 1000]
-    assert snapshot.models["some-model"].targets[0].traits.tokenizes
+    assert not snapshot.models["some-model"].targets[0].traits.legacy_logprobs
 
 
 async def test_a_dry_run_tells_and_leaves_no_trace(admin: Admin) -> None:
