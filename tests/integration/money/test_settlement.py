@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from arkwright.basics.errors import Conflict, InvalidInput, NotFound
@@ -10,7 +11,7 @@ from arkwright.basics.ids import new_event_id
 from arkwright.control.lease_keeper import LeaseKeeper
 from arkwright.control.settler import Settler
 from arkwright.domain import journal as records
-from arkwright.domain.charges import charge_of
+from arkwright.domain.charges import Charge, charge_of
 from arkwright.domain.metering import Usage
 from arkwright.host.leases import LeaseWords
 from arkwright.store import ledger, settlement
@@ -47,6 +48,16 @@ async def test_a_charge_reaches_every_account_it_should(books: Books) -> None:
     assert books.words.reserved(0) == spent
     assert await books.settler.step() == 0
     worker.stop()
+
+
+async def test_the_table_has_a_column_for_every_field(books: Books) -> None:
+    """A field that is added to a record and not to the table would be lost without a word."""
+    columns = await books.value(
+        "SELECT array_agg(column_name::text) FROM information_schema.columns WHERE table_name = 'charge'"
+    )
+    fields = {field.name for field in msgspec.structs.fields(Charge)}
+    renamed = {"started_at": "started_us", "ended_at": "ended_us"}
+    assert {renamed.get(column, column) for column in columns} == fields | {"transaction_id"}
 
 
 async def test_what_no_balance_covered_is_bad_debt_and_no_part_of_the_lease(books: Books) -> None:

@@ -218,6 +218,42 @@ def test_a_failed_disk_is_fatal_and_told_once(tmp_path: Path, call: str, code: i
     assert payloads_of(frames)[0] == b"good" * 100
 
 
+def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    """A disk that forgets, at the cut, whatever was written and not synced."""
+
+    class Forgetful(Disk):
+        written, synced = 0, 0
+
+        def write(self, fd: int, data: memoryview) -> int:
+            Forgetful.written += len(data)
+            return super().write(fd, data)
+
+        def sync(self, fd: int) -> None:
+            Forgetful.synced = Forgetful.written
+
+    on_disk: dict[bytes, int] = {}
+    writer = JournalWriter(
+        tmp_path,
+        incarnation="inc_a",
+        host="h",
+        slot=0,
+        segment_bytes=1 << 20,
+        call_soon_threadsafe=Inline(),
+        disk=Forgetful(),
+    )
+    for payload in some(500):
+        writer.append(payload, lambda payload=payload: on_disk.update({payload: Forgetful.synced}))  # type: ignore[misc]
+    writer.close()
+    path = tmp_path / "inc_a" / "000001.segment"
+    whole = path.read_bytes()
+    assert len(on_disk) == 500
+    for length in sorted(set(on_disk.values())):
+        path.write_bytes(whole[:length])
+        frames, flaws = read(tmp_path)
+        assert flaws == []
+        assert {payload for payload, synced in on_disk.items() if synced <= length} <= set(payloads_of(frames))
+
+
 def test_a_journal_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     disk = Failing("sync", errno.ENOSPC)
     disk.on = True
