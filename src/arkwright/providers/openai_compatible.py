@@ -35,7 +35,8 @@ def options(given: dict[str, Any]) -> dict[str, Any]:
             " hung up has used would be a guess. Leave it at drain",
             param="options.on_disconnect",
         )
-    stored: dict[str, Any] = msgspec.to_builtins(parsed)
+    # As JSON gives them back, so that what is stored equals what is declared again.
+    stored: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(parsed))
     return stored
 
 
