@@ -58,9 +58,10 @@ def run(role: str, settings: Settings, *, lock_fd: int | None = None, lock_wait_
     """What `arkwright serve ROLE` and the supervisor's children run. Imports only what the role needs."""
     _raise_file_limit()
     if role == "control":
+        from arkwright.console.routes import routes as console_routes
         from arkwright.control.process import serve as serve_control
 
-        serve_control(settings)
+        serve_control(settings, console_routes)
     elif role == "gateway":
         from arkwright.gateway.process import serve as serve_gateway
 

@@ -5,7 +5,7 @@ request's id and told as "internal error".
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -16,6 +16,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ControllerRouterHandler
 
 from arkwright import __version__
 from arkwright.basics.errors import (
@@ -45,12 +46,13 @@ Send = Callable[[Any], Awaitable[None]]
 log = structlog.get_logger("admin")
 
 
-def application(platform: Platform) -> "RequestIds":
-    """The ASGI application, ready to be served."""
+def application(platform: Platform, more_routes: Sequence[ControllerRouterHandler] = ()) -> "RequestIds":
+    """The ASGI application, ready to be served. `more_routes`: what a floor above mounts beside the admin API."""
     app = Litestar(
         route_handlers=[
             Router(PREFIX, route_handlers=ROUTES, guards=[require_admin], dependencies={"call": Provide(call)}),
             document,
+            *more_routes,
         ],
         exception_handlers={Exception: _answer},
         openapi_config=OpenAPIConfig(

@@ -9,12 +9,13 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import structlog
 import uvicorn
 import uvloop
+from litestar.types import ControllerRouterHandler
 
 from arkwright.basics import clock, ids, secrets
 from arkwright.basics.errors import Unavailable
@@ -37,11 +38,17 @@ DATABASE_PAUSE_S = 0.5
 LAST_SETTLING_S = 10.0
 
 log = structlog.get_logger("control")
+MoreRoutes = Callable[[Platform], Sequence[ControllerRouterHandler]]
 
 
-def serve(settings: Settings) -> None:
-    """Run until SIGTERM, or until the supervisor is gone."""
-    uvloop.run(_Process(settings).run())
+def no_more_routes(_: Platform) -> Sequence[ControllerRouterHandler]:
+    """The admin API alone."""
+    return ()
+
+
+def serve(settings: Settings, more_routes: MoreRoutes = no_more_routes) -> None:
+    """Run until SIGTERM, or until the supervisor is gone. `more_routes`: what to serve beside the admin API."""
+    uvloop.run(_Process(settings, more_routes).run())
 
 
 class _Server(uvicorn.Server):
@@ -53,8 +60,9 @@ class _Server(uvicorn.Server):
 
 
 class _Process:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, more_routes: MoreRoutes) -> None:
         self._settings = settings
+        self._more_routes = more_routes
         self._paths = settings.paths
         self._stopping = asyncio.Event()
         self._leases_ready = asyncio.Event()
@@ -133,7 +141,8 @@ class _Process:
                 ("reconciler", reconciler.run),
             )
         ]
-        server = _Server(uvicorn.Config(application(platform), log_config=None, lifespan="off", access_log=False,
+        app = application(platform, self._more_routes(platform))
+        server = _Server(uvicorn.Config(app, log_config=None, lifespan="off", access_log=False,
                                         timeout_graceful_shutdown=5, server_header=False))  # fmt: skip
         listener = _listen(self._paths.control_socket)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -154,7 +163,7 @@ class _Process:
         try:
             async with asyncio.timeout(LAST_SETTLING_S):
                 await platform.settler.catch_up()
-        except Exception as error:  # The connection may be gone; the journal keeps it for the next start.
+        except Exception as error:  # broad: the connection may be gone; the journal keeps it for the next start.
             log.warning("the last settling waits for the next start", reason=str(error) or type(error).__name__)
 
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -162,7 +171,7 @@ class _Process:
         while True:
             try:
                 await work()
-            except Exception as error:
+            except Exception as error:  # broad: the loops of this process; what broke is logged, and begun anew.
                 log.error("a loop broke and begins anew", loop=name, reason=str(error) or type(error).__name__,
                           exc_info=not isinstance(error, Unavailable))  # fmt: skip
             await asyncio.sleep(LOOP_PAUSE_S)
@@ -172,7 +181,7 @@ class _Process:
         while not self._stopping.is_set():
             try:
                 return await work()
-            except Exception as error:
+            except Exception as error:  # broad: a start that fails is told and tried again, whatever failed.
                 log.error("trying again", step=what, reason=str(error) or type(error).__name__)
                 await self._pause(DATABASE_PAUSE_S)
 

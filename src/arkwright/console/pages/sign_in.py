@@ -1,0 +1,64 @@
+"""Signing in and out.
+
+Law: no POST does anything before its form has shown the token that belongs to the browser's cookie.
+"""
+
+from typing import Literal
+
+from litestar import Response, post
+from litestar.di import NamedDependency
+
+from arkwright.basics.errors import Forbidden
+from arkwright.console import rendering, visits
+from arkwright.console.pages.console import Console
+from arkwright.console.sessions import PASSWORD_LENGTH_MAX, form_is_ours, form_token, new_form_secret
+from arkwright.console.visits import FORM_COOKIE, SESSION_COOKIE, Visit
+
+LOGIN_LENGTH_MAX = 254
+Complaint = Literal["", "refused", "throttled", "form"]
+_STATUS: dict[Complaint, int] = {"": 200, "refused": 401, "throttled": 429, "form": 403}
+
+
+@post("/sign-in")
+async def sign_in(request: Visit, console: NamedDependency[Console]) -> Response[str]:
+    fields = await visits.form(request)
+    if visits.from_elsewhere(request) or not form_is_ours(visits.form_secret(request), fields.get("token", "")):
+        return show(request, "form", fields.get("login", ""))
+    login, password = fields.get("login", ""), fields.get("password", "")
+    wait_s = console.sessions.admit(login)
+    if wait_s:
+        return show(request, "throttled", login, wait_s)
+    if len(login) > LOGIN_LENGTH_MAX or len(password) > PASSWORD_LENGTH_MAX:
+        return show(request, "refused", "")
+    token = await console.sessions.begin(login, password, visits.session_token(request))
+    if token is None:
+        return show(request, "refused", login)
+    return rendering.redirect([visits.session_cookie(request, token), visits.forget(request, FORM_COOKIE)])
+
+
+@post("/sign-out")
+async def sign_out(request: Visit, console: NamedDependency[Console]) -> Response[str]:
+    fields = await visits.form(request)
+    token = visits.session_token(request)
+    if visits.from_elsewhere(request) or not form_is_ours(token, fields.get("token", "")):
+        raise Forbidden("this form was not made for this session")
+    await console.sessions.end(token, everywhere=bool(fields.get("everywhere")))
+    return rendering.redirect([visits.forget(request, SESSION_COOKIE)])
+
+
+def show(request: Visit, complaint: Complaint = "", login: str = "", wait_s: int = 0) -> Response[str]:
+    """The sign-in page, with what was wrong. `login` is given back, so that only the password is typed again."""
+    secret = visits.form_secret(request) or new_form_secret()
+    return rendering.page(
+        "sign_in.html",
+        status=_STATUS[complaint],
+        cookies=[visits.form_cookie(request, secret)],
+        headers={"retry-after": str(wait_s)} if wait_s else None,
+        token=form_token(secret),
+        complaint=complaint,
+        wait_s=wait_s,
+        login=login[:LOGIN_LENGTH_MAX],
+    )
+
+
+ROUTES = [sign_in, sign_out]

@@ -1,0 +1,339 @@
+"""The console as a browser meets it: shut doors, forms of ours, numbers that agree, names that are text."""
+
+import html
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from arkwright.basics import secrets
+from arkwright.basics.settings import Settings
+from arkwright.console import sessions
+from arkwright.console.routes import routes
+from arkwright.console.throttle import LOGINS_MAX, OVERALL, PER_LOGIN, Throttle
+from arkwright.control import billing, members
+from arkwright.control.api import application
+from arkwright.control.lease_keeper import LeaseKeeper
+from arkwright.control.platform import Platform
+from arkwright.control.publisher import Publisher
+from arkwright.control.settler import Settler
+from arkwright.domain.metering import Usage
+from arkwright.host.leases import LeaseWords
+from arkwright.store.database import Database
+from tests.doubles.money import Worker, add_organization, add_price, settled
+
+pytestmark = pytest.mark.anyio
+
+HOST = "host_a"
+PASSWORD = "correct-horse-battery"
+REFUSED = [
+    ("admin", "wrong"),
+    ("nobody", PASSWORD),
+    ("customer", PASSWORD),
+    ("former", PASSWORD),
+    ("", ""),
+    ("a\0b", "c"),
+]
+PAYLOADS = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}${7*7}", "'--><svg onload=alert(1)>"]
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2id all the same, with little work: its cost is no part of what is tested."""
+    from argon2 import PasswordHasher
+
+    quick = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr(secrets, "_hasher", lambda: quick)
+
+
+@pytest.fixture
+async def platform(database: Database, tmp_path: Path) -> AsyncIterator[Platform]:
+    journal_dir = tmp_path / "journal"
+    journal_dir.mkdir()
+    words = LeaseWords.create(tmp_path / "leases.words", 1, rows=64, slots=4)
+    settler = Settler(database, journal_dir, host=HOST)
+    keeper = LeaseKeeper(database, words, settler, host=HOST, journal_dir=journal_dir)
+    publisher = Publisher(database, words, tmp_path / "snapshot.msgpack", host=HOST)
+    made = Platform(Settings(data_dir=str(tmp_path)), database, bytes(range(32)), words, publisher, settler, keeper)
+    async with database.connection() as connection:
+        session = made.session(connection, "test")
+        await members.new_person(session, "admin", PASSWORD, operator=True)
+        await members.new_person(session, "customer", PASSWORD, operator=False)
+        await members.new_person(session, "former", PASSWORD, operator=True)
+        await connection.execute("UPDATE person SET disabled = true WHERE login = 'former'")
+    yield made
+    words.close()
+
+
+@pytest.fixture
+async def browser(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
+    async with _browser(platform) as client:
+        yield client
+
+
+def _browser(platform: Platform, base_url: str = "http://console.test:8080") -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=application(platform, routes(platform)))  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=transport, base_url=base_url)
+
+
+async def _form(browser: httpx.AsyncClient) -> str:
+    """The token in the forms of the page that /console shows now."""
+    page = await browser.get("/console")
+    found = re.search(r'name="token" value="([0-9a-f]{64})"', page.text)
+    assert found, page.text
+    return found.group(1)
+
+
+async def _sign_in(
+    browser: httpx.AsyncClient, login: str = "admin", password: str = PASSWORD, **headers: str
+) -> httpx.Response:
+    token = await _form(browser)
+    fields = {"token": token, "login": login, "password": password}
+    return await browser.post("/console/sign-in", data=fields, headers=headers)
+
+
+async def test_an_operator_gets_in_and_out(browser: httpx.AsyncClient, platform: Platform) -> None:
+    assert "Sign in" in (await browser.get("/console")).text
+    answer = await _sign_in(browser)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console")
+    cookies = {cookie.split("=")[0]: cookie for cookie in answer.headers.get_list("set-cookie")}
+    kept = cookies["arkwright_session"]
+    assert all(word in kept.lower() for word in ("httponly", "samesite=strict", "path=/console", "max-age=43200"))
+    assert "secure" not in kept.lower()
+    page = await browser.get("/console")
+    assert page.status_code == 200
+    assert "Overview" in page.text
+    assert "http://console.test:8080/v1" in page.text
+    assert "Nothing has been charged yet" in page.text
+    async with platform.reading() as connection:
+        stored = await (await connection.execute("SELECT token_sha256 FROM console_session")).fetchone()
+        noted = await (await connection.execute("SELECT actor, action FROM audit_log ORDER BY id DESC")).fetchone()
+    assert stored is not None
+    assert browser.cookies["arkwright_session"].encode() not in bytes(stored[0])
+    assert noted == ("person admin", "console.sign_in")
+    out = await browser.post("/console/sign-out", data={"token": await _form(browser)})
+    assert out.status_code == 303
+    assert "Sign in" in (await browser.get("/console")).text
+
+
+async def test_the_cookie_is_secure_where_the_way_was(platform: Platform) -> None:
+    async with _browser(platform, "https://console.test") as browser:
+        answer = await _sign_in(browser, **{"x-forwarded-proto": "https"})
+        assert all("secure" in cookie.lower() for cookie in answer.headers.get_list("set-cookie"))
+        page = await browser.get("/console", headers={"x-forwarded-proto": "https"})
+    assert "https://console.test/v1" in page.text
+
+
+async def test_whoever_is_refused_is_refused_alike_after_the_same_work(
+    browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+    real = secrets.password_matches
+
+    def watched(password_hash: str, password: str) -> bool:
+        checked.append(password_hash)
+        return real(password_hash, password)
+
+    monkeypatch.setattr(secrets, "password_matches", watched)
+    complaints = set()
+    for login, password in REFUSED:
+        answer = await _sign_in(browser, login, password)
+        assert answer.status_code == 401, login
+        complaints.add(re.search(r'role="alert"[^>]*>\s*(.*?)\s*</p>', answer.text, re.DOTALL).group(1))  # type: ignore[union-attr]
+    assert complaints == {"Login or password is wrong."}
+    assert len(checked) == len(REFUSED)
+    assert all(password_hash.startswith("$argon2id$") for password_hash in checked)
+    assert "arkwright_session" not in browser.cookies
+
+
+async def test_guessing_is_slowed_down_for_one_login_and_not_for_another(browser: httpx.AsyncClient) -> None:
+    tried = [await _sign_in(browser, "nobody", "guess") for _ in range(PER_LOGIN.burst + 1)]
+    assert [answer.status_code for answer in tried] == [401] * PER_LOGIN.burst + [429]
+    assert 0 < int(tried[-1].headers["retry-after"]) <= PER_LOGIN.every_s
+    assert "Too many attempts" in tried[-1].text
+    assert (await _sign_in(browser)).status_code == 303
+
+
+async def test_a_throttle_counts_attempts_of_one_moment_and_forgets_in_bounds() -> None:
+    throttle = Throttle()
+    assert [throttle.admit("a", 0.0) for _ in range(PER_LOGIN.burst)] == [0] * PER_LOGIN.burst
+    assert throttle.admit("a", 0.0) == PER_LOGIN.every_s
+    assert throttle.admit("a", PER_LOGIN.every_s) == 0
+    assert throttle.admit("a", PER_LOGIN.every_s) > 0
+    throttle.forgive("a")
+    assert throttle.admit("a", PER_LOGIN.every_s) == 0
+    everybody = Throttle()
+    admitted = [everybody.admit(f"login {number}", 0.0) == 0 for number in range(3 * LOGINS_MAX)]
+    assert sum(admitted) == OVERALL.burst
+    assert len(everybody._logins) <= LOGINS_MAX
+
+
+async def test_a_form_that_is_not_ours_does_nothing(browser: httpx.AsyncClient, platform: Platform) -> None:
+    good = {"login": "admin", "password": PASSWORD}
+    assert (await browser.post("/console/sign-in", data=good)).status_code == 403
+    assert (await browser.post("/console/sign-in", data={**good, "token": "0" * 64})).status_code == 403
+    token = await _form(browser)
+    assert (await _sign_in(browser, **{"sec-fetch-site": "cross-site"})).status_code == 403
+    async with _browser(platform) as other:
+        await _form(other)
+        assert (await other.post("/console/sign-in", data={**good, "token": token})).status_code == 403
+    assert (
+        await browser.post("/console/sign-in", content=b"\xff\xfe", headers={"content-type": "x"})
+    ).status_code == 403
+    assert "arkwright_session" not in browser.cookies
+    assert (await _sign_in(browser)).status_code == 303
+    for fields in ({}, {"token": token}, {"token": sessions.form_token("x" * 43)}):
+        refused = await browser.post("/console/sign-out", data=fields)
+        assert refused.status_code == 403
+        assert "Nothing was done" in refused.text
+    assert "Overview" in (await browser.get("/console")).text
+
+
+async def test_a_session_ends_when_it_should(platform: Platform) -> None:
+    async with _browser(platform) as one, _browser(platform) as two:
+        for browser in (one, two):
+            assert (await _sign_in(browser)).status_code == 303
+        first = one.cookies["arkwright_session"]
+        stale = sessions.form_token(first)
+        assert (await one.post("/console/sign-out", data={"token": stale, "everywhere": "yes"})).status_code == 303
+        assert "Sign in" in (await two.get("/console")).text
+        assert await _ended(two, first)
+        for change in (
+            "UPDATE console_session SET expires_at = now() - interval '1 second'",
+            "UPDATE person SET operator = false WHERE login = 'admin'",
+            "UPDATE person SET disabled = true WHERE login = 'admin'",
+        ):
+            assert (await _sign_in(two)).status_code == 303
+            async with platform.database.connection() as connection:
+                await connection.execute(change)
+            assert "Sign in" in (await two.get("/console")).text
+            two.cookies.clear()
+            async with platform.database.connection() as connection:
+                await connection.execute("UPDATE person SET operator = true, disabled = false WHERE login = 'admin'")
+
+
+async def test_signing_in_again_ends_the_former_session_of_the_browser(
+    browser: httpx.AsyncClient, platform: Platform
+) -> None:
+    await _sign_in(browser)
+    former = browser.cookies["arkwright_session"]
+    async with _browser(platform) as again:
+        token = await _form(again)
+        again.cookies.set("arkwright_session", former, domain="console.test", path="/console")
+        fields = {"token": token, "login": "admin", "password": PASSWORD}
+        assert (await again.post("/console/sign-in", data=fields)).status_code == 303
+    assert await _ended(browser, former)
+
+
+async def _ended(browser: httpx.AsyncClient, token: str) -> bool:
+    browser.cookies.clear()
+    page = await browser.get("/console", headers={"cookie": f"arkwright_session={token}"})
+    return "Sign in" in page.text
+
+
+async def test_the_numbers_are_those_of_the_bill_and_the_books_agree(
+    browser: httpx.AsyncClient, platform: Platform
+) -> None:
+    async with platform.database.connection() as connection:
+        await add_price(connection)
+        row = await add_organization(connection, "org_a", billing="postpaid")
+    worker = Worker(platform.settings.paths.root / "journal", platform.words)
+    worker.write(settled("org_a", Usage(1_000, 200, 0, 70), prepaid=False), settled("org_a", Usage(7), prepaid=False))
+    worker.slot.reserve(row, 0)
+    await _sign_in(browser)
+    page = (await browser.get("/console")).text
+    bill = await billing.bill(platform, "org_a", None, None)
+    assert bill.charges == 2
+    for shown in (bill.charged, f"−{bill.charged}", f"{bill.input_tokens:,}", "2 requests", "Usage = charges = ledger"):
+        assert shown in page
+    async with platform.database.connection() as connection:
+        await connection.execute("UPDATE usage_hourly SET output_tokens = output_tokens + 1")
+    worse = (await browser.get("/console")).text
+    assert "The books do not agree" in worse
+    assert "Usage = charges = ledger" not in worse
+    worker.stop()
+
+
+async def test_a_journal_that_cannot_be_read_is_told_first(browser: httpx.AsyncClient, platform: Platform) -> None:
+    worker = Worker(platform.settings.paths.root / "journal", platform.words)
+    worker.write(settled("org_<unknown>", Usage(1)))
+    await _sign_in(browser)
+    page = (await browser.get("/console")).text
+    assert worker.incarnation in page
+    assert "The ledger cannot read a journal." in page
+    assert "<unknown>" not in page
+    worker.stop()
+
+
+async def test_names_are_text_wherever_they_are_shown(browser: httpx.AsyncClient, platform: Platform) -> None:
+    async with platform.database.connection() as connection:
+        for number, payload in enumerate(PAYLOADS):
+            await add_organization(connection, payload)
+            await connection.execute(
+                "INSERT INTO provider (id, name, kind, base_url) VALUES (%s, %s, 'openai_compatible', 'http://x/v1')",
+                (f"provider_{number}", payload),
+            )
+            await connection.execute(
+                "INSERT INTO model (id, name, kind, provider_id, upstream_name, context_tokens)"
+                " VALUES (%s, %s, 'chat', %s, 'm', 10)",
+                (f"model_{number}", payload, f"provider_{number}"),
+            )
+    await _sign_in(browser)
+    page = (await browser.get("/console")).text
+    for payload in PAYLOADS:
+        assert page.count(str(html.escape(payload).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"))) >= 3
+        assert "{{" in payload or payload not in page
+    assert not re.search(r"<(script|svg|img src=x)", page)
+    assert "49" not in re.sub(r"[0-9a-f]{12,}|\d\d:\d\d:\d\d", "", page)
+    echoed = await browser.post("/console/sign-in", data={"login": PAYLOADS[1]})
+    assert "<img src=x" not in echoed.text
+    kept = f"arkwright_session={browser.cookies['arkwright_session']}"
+    for host in ('a"><b>', "under_score"):
+        hostile = await browser.get("/console", headers={"host": host, "cookie": kept})
+        assert host not in hostile.text
+        assert hostile.status_code == 400 or "http://127.0.0.1:8080/v1" in hostile.text
+
+
+async def test_every_answer_wears_the_headers(browser: httpx.AsyncClient) -> None:
+    pages = [
+        await browser.get("/console"),
+        await browser.get("/console/none"),
+        await browser.post("/console/sign-out"),
+        await browser.post("/console/sign-in", content=b"x" * 20_000),
+        await _sign_in(browser),
+        await browser.get("/console"),
+    ]
+    assert [page.status_code for page in pages] == [200, 404, 403, 413, 303, 200]
+    styles = re.search(r'href="(/console/static/console.css[^"]*)"', pages[0].text)
+    assert styles is not None
+    sheet = await browser.get(styles.group(1))
+    assert sheet.headers["content-type"].startswith("text/css")
+    assert "immutable" in sheet.headers["cache-control"]
+    assert (await browser.get("/console/static/..%2frendering.py")).status_code == 404
+    for page in [*pages, sheet]:
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        assert "script-src" not in page.headers["content-security-policy"]
+        assert page.headers["x-content-type-options"] == "nosniff"
+        assert page.headers["x-frame-options"] == "DENY"
+        assert page.headers["x-request-id"]
+        assert page is sheet or page.headers["cache-control"] == "no-store"
+        assert "<script" not in page.text
+        assert " style=" not in page.text
+
+
+async def test_a_database_that_is_away_is_told_in_words(
+    browser: httpx.AsyncClient, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _sign_in(browser)
+
+    async def gone(*_: object) -> None:
+        raise psycopg.OperationalError("gone")
+
+    monkeypatch.setattr(platform.settler, "catch_up", gone)
+    answer = await browser.get("/console")
+    assert answer.status_code == 503
+    assert "The database does not answer" in answer.text
+    assert answer.headers["cache-control"] == "no-store"
