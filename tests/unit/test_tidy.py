@@ -36,7 +36,8 @@ TEXT_SUFFIXES = {
 }
 # A home or a workplace of whoever wrote it, or a package registry that only they can reach.
 FOREIGN = re.compile(
-    r"(?<![\w.])/(?:home|Users|root|work)/(?!\.\.\.)[a-z0-9_]|--(?:extra-)?index-url|(?:https?://)[^\s\"')]*/(?:simple|pypi)/",
+    r"(?<![\w.])/(?:home|Users|root|work)/(?!someone\b|you\b)[a-z0-9_]"
+    r"|--(?:extra-)?index-url[ =]+\S*//|https?://[^\s\"')]*/(?:simple|pypi)/",
     re.IGNORECASE,
 )
 _BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.comprehension)
