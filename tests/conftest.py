@@ -5,7 +5,6 @@ a database that no other test sees, and nothing is left behind.
 """
 
 import os
-import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from arkwright.basics.paths import DataDir, remove_socket_directory
+from arkwright.basics.paths import DataDir
 from arkwright.store.database import Database
 from arkwright.store.embedded import EmbeddedPostgres
 from arkwright.store.migrate import migrate
@@ -34,20 +33,21 @@ def database_server() -> Iterator[str]:
     if external:
         yield external
         return
-    root = Path(tempfile.mkdtemp(prefix="arkwright-test-"))
-    paths = DataDir(root / "data")
-    paths.make()
-    server = EmbeddedPostgres(paths)
-    server.start()
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        # Tests lose nothing when the machine loses power.
-        connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("SELECT pg_reload_conf()")
-    yield server.url
-    server.stop()
-    for link in (paths.sockets_link, paths.postgres_sockets_link):
-        remove_socket_directory(link)
-    shutil.rmtree(root)
+    with tempfile.TemporaryDirectory(prefix="arkwright-test-", ignore_cleanup_errors=True) as root:
+        paths = DataDir(Path(root) / "data")
+        paths.make()
+        server = EmbeddedPostgres(paths)
+        server.start()
+        try:
+            with psycopg.connect(server.url, autocommit=True) as connection:
+                # Tests lose nothing when the machine loses power.
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("ALTER SYSTEM SET max_connections = 200")
+            server.stop()
+            server.start()
+            yield server.url
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")
