@@ -1,6 +1,7 @@
 """Commands that need no platform: what they print, and with which exit code they end."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,26 @@ def test_up_on_a_held_directory_ends_with_4_and_names_the_holder(
         held.release()
     assert code == 4
     assert "already runs" in err
+
+
+def test_up_on_a_taken_port_says_who_has_it_and_gives_the_directory_back(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        code, out, err = run(capsys, "up", "--data-dir", str(tmp_path), "--model", "none", "--port", str(port))
+    assert (code, out) == (1, "")
+    assert f"port {port}" in err
+    assert lock.holder(tmp_path / "lock") is None
+
+
+def test_up_with_an_unknown_model_names_the_nearest_and_starts_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, _, err = run(capsys, "up", "--data-dir", str(tmp_path), "--port", "0", "--model", "smollm2-135m")
+    assert code == 1
+    assert "smollm2-135m-instruct" in err
+    assert lock.holder(tmp_path / "lock") is None
 
 
 def test_doctor_says_what_is_wrong_and_how_to_mend_it(
