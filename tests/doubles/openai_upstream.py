@@ -56,7 +56,11 @@ class OpenAIUpstream:
         try:
             while await self._one(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (
+            ConnectionError,
+            asyncio.IncompleteReadError,
+            asyncio.CancelledError,
+        ):  # The test is over, or the gateway.
             pass
         finally:
             writer.close()
