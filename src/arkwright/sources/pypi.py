@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,15 +96,14 @@ def _watch(
 ) -> int:
     with subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, stdout=output_fd, stderr=output_fd) as pip:
         try:
-            while True:
-                try:
-                    return pip.wait(_POLL_S)
-                except subprocess.TimeoutExpired:
-                    largest = max(_sizes(directory), default=0)
-                    progress(min(largest, total) if total else largest, total, what)
-        except BaseException:  # Whatever ends us (Ctrl-C above all) ends pip as well.
-            pip.terminate()
-            raise
+            while pip.poll() is None:
+                largest = max(_sizes(directory), default=0)
+                progress(min(largest, total) if total else largest, total, what)
+                time.sleep(_POLL_S)
+            return pip.returncode
+        finally:  # Whatever ends us (Ctrl-C above all) ends pip as well.
+            if pip.poll() is None:
+                pip.terminate()
 
 
 def _sizes(directory: Path) -> Iterator[int]:
@@ -118,6 +118,8 @@ def _sizes(directory: Path) -> Iterator[int]:
 def _pip_failed(requirement: str, said: str, into: Path, needed_bytes: int) -> Unavailable:
     if "No space left on device" in said:
         check_space(into, max(2 * needed_bytes, shutil.disk_usage(into).free + 1))
+    if "No module named pip" in said:
+        return Unavailable(f"this Python has no pip: run `{sys.executable} -m ensurepip`, then this command again")
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")] or lines[-3:]
     reason = " ".join(errors)[-600:] or "it said nothing"

@@ -23,7 +23,8 @@ def embedding(ids: list[int], tensors: Mapping[str, Array]) -> Array:
     """The L2-normalised mean of the last hidden states; `tensors` by the names of the original checkpoint."""
 
     def weight(name: str) -> Array:
-        return tensors[name].astype(np.float64)
+        exact: Array = tensors[name].astype(np.float64)
+        return exact
 
     def dense(name: str, values: Array) -> Array:
         result: Array = values @ weight(f"{name}.weight").T + weight(f"{name}.bias")
@@ -32,7 +33,8 @@ def embedding(ids: list[int], tensors: Mapping[str, Array]) -> Array:
     def normed(name: str, values: Array) -> Array:
         centred = values - values.mean(-1, keepdims=True)
         scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + EPSILON)
-        return scaled * weight(f"{name}.weight") + weight(f"{name}.bias")
+        result: Array = scaled * weight(f"{name}.weight") + weight(f"{name}.bias")
+        return result
 
     hidden = weight("embeddings.word_embeddings.weight")[ids]
     hidden = hidden + weight("embeddings.position_embeddings.weight")[: len(ids)]

@@ -82,7 +82,7 @@ def test_a_missing_member_and_a_malformed_source_are_told(index: Path, tmp_path:
     into.mkdir()
     with pytest.raises(NotFound, match=r"holds no file 'tiny_weights/other\.gguf'"):
         fetch(Wanted(source=SOURCE.replace("tiny.gguf", "other.gguf"), into=into), silent)
-    for source in ("pypi:tiny-weights", "pypi:tiny-weights==1.0", "pypi:--index-url==1#x", "pypi:a==1 -r x#y"):
+    for source in ("pypi:tiny-weights", "pypi:tiny-weights==1.0", "pypi:--pre==1#x", "pypi:a==1 -r x#y"):
         with pytest.raises(InvalidInput, match="write pypi:name==version#path"):
             fetch(Wanted(source=source, into=into), silent)
 

@@ -18,10 +18,10 @@ from tests.unit.sources.test_gguf_header import written
 
 def test_a_reference_has_one_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("HOME", str(tmp_path / "someone"))
     assert canonical("all-minilm-l6-v2") == "all-minilm-l6-v2"
     assert canonical("x.gguf") == canonical("./x.gguf") == canonical("file:x.gguf") == f"file:{tmp_path}/x.gguf"
-    assert canonical("~/x.gguf") == "file:/home/someone/x.gguf"
+    assert canonical("~/x.gguf") == f"file:{tmp_path}/someone/x.gguf"
     assert canonical("hf:a/b/c.gguf@main") == "hf:a/b/c.gguf@main"
     with pytest.raises(InvalidInput, match="file:, hf:, pypi:"):
         canonical("ftp:x.gguf")
