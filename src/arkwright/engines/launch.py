@@ -19,7 +19,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     key: str
     parallel: int
     context_tokens: int
-    threads: int
+    threads: int  # For reading prompts, which is arithmetic.
+    generation_threads: int  # For one token after another, which waits for memory.
     cache_mib: int
     data_dir: str
     grace_s: float = 10.0

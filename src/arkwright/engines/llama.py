@@ -70,7 +70,7 @@ def _serve(launch: Launch) -> object:
     parameters.n_parallel = launch.parallel
     parameters.n_ctx = launch.parallel * launch.context_tokens  # llama.cpp divides it between the slots.
     parameters.fit_params = False  # What was planned is served, or refused; never a silently smaller context.
-    parameters.cpuparams.n_threads = launch.threads
+    parameters.cpuparams.n_threads = launch.generation_threads
     parameters.cpuparams_batch.n_threads = launch.threads
     parameters.cache_ram_mib = launch.cache_mib
     parameters.n_threads_http = HTTP_THREADS

@@ -60,7 +60,7 @@ def test_a_model_is_pulled_listed_verified_and_removed(models: Command, tmp_path
 
 def test_what_cannot_be_pulled_ends_with_1_and_says_why(models: Command) -> None:
     for reference, why in (
-        ("smollm2", "did you mean"),
+        ("smollm2-135m", "did you mean"),
         ("ftp:x", "file:, hf:, pypi:"),
         ("/no/such.gguf", "is not a file"),
     ):

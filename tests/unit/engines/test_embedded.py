@@ -50,11 +50,13 @@ def test_a_plan_from_the_model_list_the_settings_and_the_machine() -> None:
     assert planned.model_path == "/models/tiny/x.gguf"
     assert (planned.port, planned.key, planned.alias, planned.kind) == (40001, "secret", "tiny", "chat")
     assert (planned.context_tokens, planned.parallel, planned.threads, planned.cache_mib) == (4096, 4, 3, 256)
+    assert planned.generation_threads == 1
 
 
 def test_settings_and_options_overrule_in_this_order() -> None:
     settings = Settings(data_dir="/data", engine_threads=2, engine_cache_mib=64)
-    assert (launch({}, settings).threads, launch({}, settings).cache_mib) == (2, 64)
+    planned = launch({}, settings)
+    assert (planned.threads, planned.generation_threads, planned.cache_mib) == (2, 2, 64)
     planned = launch({"threads": 1, "parallel": 8, "context_tokens": 512, "cache_mib": 0}, settings)
     assert (planned.threads, planned.parallel, planned.context_tokens, planned.cache_mib) == (1, 8, 512, 0)
 
