@@ -1,6 +1,7 @@
 """The admin API's client, for every command that speaks to a running platform. Knows paths and errors, and no noun."""
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,7 @@ class Client:
             raise Unavailable(f"no platform has been started in {paths.root}", code="not_running") from None
         except PermissionError:
             raise InvalidInput(f"{paths.operator_key} belongs to another user; use --url and an admin key") from None
+        _refuse_when_nobody_listens(paths)
         transport = httpx.HTTPTransport(uds=str(paths.control_socket))
         http = httpx.Client(
             transport=transport, base_url="http://control", headers=_headers(key), timeout=TIMEOUT_S, trust_env=False
@@ -116,6 +118,16 @@ class Client:
         if not answer.is_success:
             raise _refusal(answer)
         return answer
+
+
+def _refuse_when_nobody_listens(paths: DataDir) -> None:
+    """Asked by hand, since the HTTP library leaves a socket open behind a refused connection."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(paths.control_socket))
+        except OSError as error:
+            message = f"the platform in {paths.root} does not answer: {error.strerror or error}"
+            raise Unavailable(message, code="not_running") from None
 
 
 def _refusal(answer: httpx.Response) -> ArkwrightError:

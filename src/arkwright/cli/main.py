@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "members": ("arkwright.cli.members:app", "People in an organization."),
     "keys": ("arkwright.cli.keys:app", "API keys."),
     "providers": ("arkwright.cli.providers:app", "Accounts elsewhere that serve models."),
+    "catalog": ("arkwright.cli.catalog:app", "Models that customers can call, and what serves them."),
     "deployments": ("arkwright.cli.deployments:app", "Models on this platform's own machines."),
     "prices": ("arkwright.cli.prices:app", "The price book."),
     "usage": ("arkwright.cli.usage:usage", "Show tokens, requests and charges."),

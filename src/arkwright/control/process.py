@@ -12,6 +12,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
+import psycopg
 import structlog
 import uvicorn
 import uvloop
@@ -182,7 +183,8 @@ class _Process:
             try:
                 return await work()
             except Exception as error:  # broad: a start that fails is told and tried again, whatever failed.
-                log.error("trying again", step=what, reason=str(error) or type(error).__name__)
+                foreseen = isinstance(error, (Unavailable, psycopg.OperationalError))
+                log.error("trying again", step=what, reason=str(error) or type(error).__name__, exc_info=not foreseen)
                 await self._pause(DATABASE_PAUSE_S)
 
     async def _first_of(self, event: asyncio.Event) -> None:

@@ -102,12 +102,16 @@ class Reconciler:
         """Processes of deployments that are deleted."""
         try:
             processes = await supervisor_client.aprocesses(self._platform.settings.paths.supervisor_socket)
-            running = {found.group() for process in processes if (found := _DEPLOYMENT_ID.search(process.name))}
-            for deployment_id in running - known:
-                for driver in self._drivers.values():
-                    await driver.delete(deployment_id)
         except ArkwrightError as error:
             _log.warning("the supervisor cannot be asked", reason=error.message)
+            return
+        running = {found.group() for process in processes if (found := _DEPLOYMENT_ID.search(process.name))}
+        for deployment_id in running - known:
+            for name, driver in self._drivers.items():  # Which engine it ran on, the deleted row would have told.
+                try:
+                    await driver.delete(deployment_id)
+                except ArkwrightError as error:
+                    _log.warning("a process outlives its deployment", engine=name, reason=error.message)
 
     def _endpoint(self, replica: Replica) -> Endpoint | None:
         if not replica.url:

@@ -1,0 +1,69 @@
+"""`arkwright catalog`: the models that customers can call, wherever they are served."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from arkwright.cli import tables
+from arkwright.cli.fields import given, path
+from arkwright.cli.options import JsonOption
+from arkwright.cli.target import HERE, TargetOptions
+
+app = App(name="catalog", help="Models that customers can call, and what serves them.")
+_COLUMNS = ("name", "kind", "provider", "deployment", "upstream_name", "context_tokens", "max_output_tokens")
+
+
+@app.command(name="list")
+def list_(*, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
+    """List all models on offer."""
+    with at.client() as client:
+        tables.show(list(client.every("/models")), json_output=json_output, columns=_COLUMNS)
+
+
+@app.command
+def deploy(
+    reference: Annotated[str, Parameter(help="A name in the model list, or a source such as file:/models/x.gguf.")],
+    *,
+    name: Annotated[str | None, Parameter(help="What customers call it; default: its own name.")] = None,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
+) -> None:
+    """Serve a model on this platform's own machine: deployment, model and a suggested price, where missing."""
+    with at.client() as client:
+        answer = client.post("/deploy", given({"reference": reference, "name": name}))
+    tables.show(answer, json_output=json_output, columns=("model", "deployment"))
+
+
+@app.command(name="set")
+def set_(
+    name: str,
+    *,
+    provider: Annotated[str | None, Parameter(help="The provider that serves it.")] = None,
+    deployment: Annotated[str | None, Parameter(help="Or the deployment that does.")] = None,
+    upstream_name: Annotated[str | None, Parameter(help="What it is called there; default: the same.")] = None,
+    context_tokens: int | None = None,
+    max_output_tokens: int | None = None,
+    kind: Annotated[str | None, Parameter(help="chat or embedding.")] = None,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
+) -> None:
+    """Offer a model, or change what is given of it."""
+    body = given(
+        {
+            "provider": provider,
+            "deployment": deployment,
+            "upstream_name": upstream_name,
+            "context_tokens": context_tokens,
+            "max_output_tokens": max_output_tokens,
+            "kind": kind,
+        }
+    )
+    with at.client() as client:
+        tables.show(client.put(f"/models/{path(name)}", body), json_output=json_output, columns=_COLUMNS)
+
+
+@app.command
+def delete(name: str, *, at: TargetOptions = HERE) -> None:
+    """Offer a model no longer; its prices and charges stay."""
+    with at.client() as client:
+        client.delete(f"/models/{path(name)}")
