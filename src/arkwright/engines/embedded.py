@@ -93,8 +93,8 @@ def plan(deployment: Deployment, model: StoredModel, endpoint: Endpoint, setting
         parallel=able.parallel,
         context_tokens=able.context_tokens,
         threads=chosen or cores,
-        # Measured on two shared cores: one stream generates 22 % faster on half of them, with 17 % less CPU; four streams
-        # are as fast. A thread more waits for memory, or for the others.
+        # Measured on two shared cores: one stream generates 22 % faster on half of them, with 17 % less CPU; four
+        # streams are as fast. A thread more waits for memory, or for the others.
         generation_threads=chosen or max(1, cores // 2),
         cache_mib=settings.engine_cache_mib if given.cache_mib < 0 else given.cache_mib,
         data_dir=settings.data_dir,

@@ -87,6 +87,12 @@ def test_a_missing_member_and_a_malformed_source_are_told(index: Path, tmp_path:
             fetch(Wanted(source=source, into=into), silent)
 
 
+def test_a_disk_that_pip_filled_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r"2 MiB are needed|MiB are free") as full:
+        raise pypi._pip_failed("x==1", "ERROR: [Errno 28] No space left on device", tmp_path, 1024 * 1024)
+    assert full.value.code == "disk_full"
+
+
 def test_progress_is_the_size_of_what_pip_writes(tmp_path: Path) -> None:
     (tmp_path / "pip").mkdir()
     script = (
