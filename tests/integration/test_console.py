@@ -107,7 +107,8 @@ async def test_an_operator_gets_in_and_out(browser: httpx.AsyncClient, platform:
     assert page.status_code == 200
     assert "Overview" in page.text
     assert "http://console.test:8080/v1" in page.text
-    assert "Nothing has been charged yet" in page.text
+    for taught in ("Nothing has been charged yet", "arkwright up --model", "arkwright orgs create"):
+        assert taught in page.text
     async with platform.reading() as connection:
         stored = await (await connection.execute("SELECT token_sha256 FROM console_session")).fetchone()
         noted = await (await connection.execute("SELECT actor, action FROM audit_log ORDER BY id DESC")).fetchone()
@@ -247,6 +248,7 @@ async def test_the_numbers_are_those_of_the_bill_and_the_books_agree(
     page = (await browser.get("/console")).text
     bill = await billing.bill(platform, "org_a", None, None)
     assert bill.charges == 2
+    assert "org_a" in page
     for shown in (bill.charged, f"−{bill.charged}", f"{bill.input_tokens:,}", "2 requests", "Usage = charges = ledger"):
         assert shown in page
     async with platform.database.connection() as connection:
@@ -310,7 +312,8 @@ async def test_every_answer_wears_the_headers(browser: httpx.AsyncClient) -> Non
     styles = re.search(r'href="(/console/static/console.css[^"]*)"', pages[0].text)
     assert styles is not None
     sheet = await browser.get(styles.group(1))
-    assert sheet.headers["content-type"].startswith("text/css")
+    assert sheet.headers["content-type"] == "text/css; charset=utf-8"
+    assert pages[0].headers["content-type"] == "text/html; charset=utf-8"
     assert "immutable" in sheet.headers["cache-control"]
     assert (await browser.get("/console/static/..%2frendering.py")).status_code == 404
     for page in [*pages, sheet]:

@@ -29,7 +29,7 @@ SECURITY_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
-_MEDIA_TYPES = {"console.css": "text/css; charset=utf-8", "mark.svg": "image/svg+xml"}
+_MEDIA_TYPES = {"console.css": "text/css", "mark.svg": "image/svg+xml"}
 _YEAR_S = 31_536_000
 
 
@@ -45,7 +45,7 @@ def page(
     return Response(
         _environment.get_template(template).render(values),
         status_code=status,
-        media_type="text/html; charset=utf-8",
+        media_type="text/html",
         headers={**SECURITY_HEADERS, "cache-control": "no-store", **(headers or {})},
         cookies=list(cookies),
     )
@@ -54,7 +54,7 @@ def page(
 def redirect(cookies: Sequence[Cookie]) -> Response[str]:
     """After a form: to the console's first page, so that reloading posts nothing twice."""
     headers = {**SECURITY_HEADERS, "cache-control": "no-store", "location": PATH}
-    return Response("", status_code=303, headers=headers, cookies=list(cookies), media_type="text/html; charset=utf-8")
+    return Response("", status_code=303, headers=headers, cookies=list(cookies), media_type="text/html")
 
 
 def asset(name: str) -> Response[bytes] | None:

@@ -60,7 +60,10 @@ class OrganizationRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
+    """`deployment`: whose engine it is; empty for what is no engine."""
+
     name: str
+    deployment: str
     pid: int | None
     state: str
     restarts: int
@@ -115,7 +118,8 @@ async def read(platform: Platform, base_url: str) -> Overview:
         rows = await organizations.listing(connection, "", ORGANIZATIONS_SHOWN)
         accounts = await books.accounts(connection, [row.id for row in rows.data])
         kept = await books.read(connection)
-        offered, more_models = await _models(connection)
+        deployed = (await deployments.listing(connection, "", PAGE_MAX)).data
+        offered, more_models = await _models(connection, deployed)
     gateways = [slot for slot in platform.words.slots() if slot.alive]
     version = platform.words.snapshot_version
     differences = kept.differences()
@@ -132,7 +136,7 @@ async def read(platform: Platform, base_url: str) -> Overview:
         differences=[_difference(kept, entry) for entry in differences[:_DIFFERENCES_SHOWN]],
         difference_count=len(differences),
         stalled=dict(platform.settler.stalled),
-        processes=await _processes(platform),
+        processes=await _processes(platform, deployed),
         snapshot_version=version,
         gateways=len(gateways),
         gateways_behind=sum(slot.loaded_version < version for slot in gateways),
@@ -140,9 +144,9 @@ async def read(platform: Platform, base_url: str) -> Overview:
     )
 
 
-async def _models(connection: Connection) -> tuple[list[ModelRow], bool]:
+async def _models(connection: Connection, deployed: list[DeploymentView]) -> tuple[list[ModelRow], bool]:
     listed = await models.listing(connection, "", PAGE_MAX)
-    deployed = {view.name: view for view in (await deployments.listing(connection, "", PAGE_MAX)).data}
+    by_name = {view.name: view for view in deployed}
     now = datetime.now(UTC)
     by_model: dict[str, list[PriceView]] = {}
     for price in await prices.in_force(connection):
@@ -151,13 +155,12 @@ async def _models(connection: Connection) -> tuple[list[ModelRow], bool]:
     for model in listed.data:
         book = by_model.get(model.name, [])
         valid = [price for price in book if price.valid_from <= now]
-        rows.append(_model(model, deployed, valid, len(book) - len(valid)))
+        rows.append(_model(model, by_name.get(model.deployment or ""), valid, len(book) - len(valid)))
     return rows, listed.has_more
 
 
-def _model(model: Model, deployed: dict[str, DeploymentView], valid: list[PriceView], later: int) -> ModelRow:
+def _model(model: Model, deployment: DeploymentView | None, valid: list[PriceView], later: int) -> ModelRow:
     state, gap = "provided", ""
-    deployment = deployed.get(model.deployment or "")
     if deployment is not None:
         gap = deployment.gap
         state = "stopped" if deployment.desired == "stopped" else "waiting" if gap else "ready"
@@ -202,19 +205,21 @@ def _difference(kept: Books, entry: tuple[str, str]) -> Difference:
     )
 
 
-async def _processes(platform: Platform) -> list[ProcessRow] | None:
+async def _processes(platform: Platform, deployed: list[DeploymentView]) -> list[ProcessRow] | None:
+    names = {view.id: view.name for view in deployed}
     with contextlib.suppress(Unavailable):
         listed = await supervisor_client.aprocesses(platform.settings.paths.supervisor_socket)
-        return [_process(process) for process in sorted(listed, key=lambda process: process.name)]
+        return [_process(process, names) for process in sorted(listed, key=lambda process: process.name)]
     return None
 
 
-def _process(process: ProcessInfo) -> ProcessRow:
+def _process(process: ProcessInfo, deployments_by_id: dict[str, str]) -> ProcessRow:
     # Engines write no ready file: their readiness is their deployment's, which the models show.
     ours = process.name == "control" or process.name.startswith("gateway-")
     starting = ours and process.state == "running" and not process.ready
     return ProcessRow(
         name=process.name,
+        deployment=next((name for id, name in deployments_by_id.items() if id in process.name), ""),
         pid=process.pid,
         state="starting" if starting else process.state,
         restarts=process.restarts,
@@ -229,7 +234,7 @@ def _first_call(base_url: str, offered: list[ModelRow]) -> str:
     if not name:
         return ""
     body = json.dumps({"model": name, "messages": [{"role": "user", "content": "hello"}]}, ensure_ascii=False)
-    return f'curl {base_url}/chat/completions -H "Authorization: Bearer $KEY" -d {shlex.quote(body)}'
+    return f'curl {base_url}/chat/completions -H "Authorization: Bearer $ARKWRIGHT_KEY" -d {shlex.quote(body)}'
 
 
 ROUTES = [overview]
