@@ -5,7 +5,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup up test check format lock bench
+.PHONY: help setup up test check format lock docs bench
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -39,6 +39,9 @@ format: setup  ## Format and mend what can be mended by machine
 
 lock:  ## Resolve requirements/dev.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url -q -o requirements/dev.lock pyproject.toml requirements/dev.in
+
+docs: setup  ## Write the reference anew from the code
+	@$(BIN)/python -m docs.generate
 
 bench: setup  ## Measure the platform against its engine and a fast upstream
 	@$(BIN)/python -m benchmarks

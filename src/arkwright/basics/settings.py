@@ -122,7 +122,7 @@ def _merge(layers: list[tuple[str, dict[str, Any]]]) -> tuple[Settings, list[Ori
         shown = getattr(settings, field.name)
         if field.name in _SECRET and shown:
             shown = "(set; not shown)"
-        origins.append(Origin(field.name, shown, sources.get(field.name, "default"), _description(field)))
+        origins.append(Origin(field.name, shown, sources.get(field.name, "default"), meaning_of(field)))
     return settings, origins
 
 
@@ -160,7 +160,7 @@ def _converted(name: str, value: Any, source: str) -> Any:
         raise InvalidInput(f"setting {name}{shown} from {source}: {error}") from error
 
 
-def _description(field: msgspec.structs.FieldInfo) -> str:
+def meaning_of(field: msgspec.structs.FieldInfo) -> str:
     for annotation in getattr(field.type, "__metadata__", ()):
         if isinstance(annotation, msgspec.Meta) and annotation.description:
             return annotation.description
