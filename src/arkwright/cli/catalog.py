@@ -29,8 +29,11 @@ def deploy(
     at: TargetOptions = HERE,
 ) -> None:
     """Serve a model on this platform's own machine: deployment, model and a suggested price, where missing."""
+    from arkwright.sources import pulling  # Brings HTTP clients and converters, which no other command here needs.
+
+    body = given({"reference": pulling.canonical(reference), "name": name})
     with at.client() as client:
-        answer = client.post("/deploy", given({"reference": reference, "name": name}))
+        answer = client.post("/deploy", body)
     tables.show(answer, json_output=json_output, columns=("model", "deployment"))
 
 

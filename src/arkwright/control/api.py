@@ -125,6 +125,8 @@ def _told(error: Exception) -> ArkwrightError:
         return Conflict("somebody else made the same thing at the same moment; look, and try again")
     if isinstance(error, psycopg.errors.ForeignKeyViolation):
         return Conflict("something this refers to, or that refers to this, changed at the same moment; try again")
+    if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.QueryCanceled):
+        return Unavailable("the database is too busy with the same thing; try again", retry_after_s=1)
     if isinstance(error, psycopg.OperationalError):
         return Unavailable("the database does not answer; try again", retry_after_s=1)
     return InternalError("an internal error; the log has it under this answer's x-request-id")

@@ -4,6 +4,7 @@ Law: done once in the life of a database, whoever asks and however often; secret
 """
 
 import asyncio
+import re
 
 import msgspec
 from msgspec import UNSET
@@ -108,4 +109,7 @@ def _offer(settings: Settings, reference: str) -> _Offer:
     manifest = ModelStore(settings.model_store_path).get(reference).manifest
     # Nobody suggests a price for a model of one's own; 0.00 is in the book for all to see, and `prices set` changes it.
     free = SuggestedPrice(settings.currency, "0.00", "0.00", "0.00")
-    return _Offer(manifest.name, manifest.kind, manifest.context_tokens, free)
+    name = (
+        re.sub(r"[^A-Za-z0-9._:/@-]+", "-", manifest.name).strip("-._:/@") or "model"
+    )  # A file may be named anything.
+    return _Offer(name, manifest.kind, manifest.context_tokens, free)

@@ -53,7 +53,7 @@ class Reconciler:
 
     async def step(self) -> bool:
         """Look at every deployment once; True while one is on its way up. Raises only for the database."""
-        async with self._platform.reading() as connection:
+        async with self._platform.database.connection() as connection:
             deployments = await _all_deployments(connection)
             replicas = {row.deployment_id: row for row in await catalog.replicas_of_host(connection, self._host)}
         await self._end_orphans({deployment.id for deployment in deployments})
@@ -129,17 +129,17 @@ class Reconciler:
             last_error="",
             observed_at=datetime_from_us(now_us()),
         )
-        async with self._platform.reading() as connection:
+        async with self._platform.database.connection() as connection:
             await catalog.insert_replica(connection, replica)
         return replica
 
     async def _move(self, replica: Replica, endpoint: Endpoint) -> None:
         sealed = secrets.seal(self._platform.master_key, endpoint.key)
-        async with self._platform.reading() as connection:
+        async with self._platform.database.connection() as connection:
             await catalog.move_replica(connection, replica.id, endpoint.url, sealed)
 
     async def _note(self, deployment: catalog.Deployment, state: ReplicaState, error: str) -> ReplicaState:
-        async with self._platform.reading() as connection:
+        async with self._platform.database.connection() as connection:
             for replica in await catalog.replicas(connection, deployment.id):
                 if replica.host == self._host:
                     await catalog.observe_replica(connection, replica.id, state, error[:1000])

@@ -88,6 +88,8 @@ async def organizations(connection: Connection, *, after: str = "", limit: int) 
 
 
 async def insert_organization(connection: Connection, organization: Organization) -> None:
+    await _queries.organization_rows_lock(connection)
+    await _queries.organization_rows_close_up(connection)
     await _queries.organization_insert(connection, **_columns(organization))
 
 

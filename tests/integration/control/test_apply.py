@@ -8,6 +8,7 @@ import pytest
 
 from arkwright.basics.ids import secret_sha256
 from arkwright.domain import snapshot as snapshots
+from arkwright.store import tenancy
 from tests.integration.control.conftest import Admin
 
 pytestmark = pytest.mark.anyio
@@ -99,6 +100,13 @@ async def test_a_dry_run_tells_and_leaves_no_trace(admin: Admin) -> None:
     assert not [change for change in tried["changes"] if change.get("secret")]
     assert (await admin.get("/organizations"))["data"] == []
     assert (await admin.get("/changes"))["data"] == []
+    for _ in range(3):
+        await admin.apply(FILE, dry_run=True)
+    await admin.apply(FILE)
+    organization = await admin.get("/organizations/acme")
+    async with admin.platform.database.connection() as connection:
+        row = await tenancy.lease_row(connection, organization["id"])
+    assert row == 0, "rows of the lease file are few; trying must not use them up"
 
 
 async def test_two_at_once_credit_once_and_make_one_key(admin: Admin) -> None:

@@ -12,6 +12,15 @@ SELECT id FROM organization WHERE id = :id FOR UPDATE;
 SELECT id, name, class AS class_, industry, billing, currency, disabled, created_at
 FROM organization WHERE id > :after ORDER BY id LIMIT :limit;
 
+-- name: organization_rows_lock$
+-- One organization is made at a time; the lock ends with the transaction.
+SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended('arkwright.organization', 0))) AS locked;
+
+-- name: organization_rows_close_up$
+-- Lease rows are few: what rolled back (a dry run, a refused file) must not use them up.
+SELECT setval(pg_get_serial_sequence('organization', 'lease_row'),
+              (SELECT coalesce(max(lease_row), -1) + 1 FROM organization), false);
+
 -- name: organization_insert!
 INSERT INTO organization (id, name, class, industry, billing, currency, disabled)
 VALUES (:id, :name, :class_, :industry, :billing, :currency, :disabled);
