@@ -209,8 +209,8 @@ def test_a_prompt_that_is_too_long_is_told_both_numbers(client: openai.OpenAI) -
 
 
 def test_what_is_not_supported_is_refused_in_words(client: openai.OpenAI) -> None:
+    picture: Any = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     with pytest.raises(openai.BadRequestError, match="images"):
-        picture: Any = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
         client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": picture}])
     with pytest.raises(openai.BadRequestError, match="dimensions"):
         client.embeddings.create(model=VECTORS, input="x", dimensions=64)

@@ -67,6 +67,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[Exchange | ArkwrightError] = deque()  # Parsed, not yet handled; an error ends the line.
+        self._waiting_bytes = 0
         self._current: Exchange | None = None
         self._read_paused = False
         self._closing = False  # No further request will be taken.
@@ -189,11 +190,19 @@ class Connection(asyncio.Protocol):
         self._chunks = []
         self._in_head = True
         self._waiting.append(exchange)
-        if len(self._waiting) >= PIPELINE_MAX and not self._read_paused and self._transport is not None:
+        self._waiting_bytes += len(exchange.body)
+        much = len(self._waiting) >= PIPELINE_MAX or self._waiting_bytes > self._limits.body_bytes_max
+        if much and not self._read_paused and self._transport is not None:
             self._read_paused = True
             self._transport.pause_reading()
 
     # For exchanges
+
+    @property
+    def from_this_machine(self) -> bool:
+        """True when the peer is on loopback; a proxy there speaks for others, and then says so in a header."""
+        peer = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return peer is not None and (peer[0] == "::1" or str(peer[0]).startswith("127."))
 
     @property
     def can_chunk(self) -> bool:
@@ -271,6 +280,7 @@ class Connection(asyncio.Protocol):
             exchange.fail(waiting)
             return
         self._await(None)
+        self._waiting_bytes -= len(waiting.body)
         self._current = waiting
         waiting.started_at = self._loop.time()
         if self._draining:

@@ -29,6 +29,7 @@ from arkwright.store.journal import JournalFailed, JournalWriter
 SNAPSHOT_POLL_S = 0.05
 SWEEP_S = 0.25
 LEASE_FILE_WAIT_S = 30.0
+JOURNAL_RETRY_S = 2.0
 BACKLOG = 4096
 
 log = structlog.get_logger()
@@ -57,11 +58,11 @@ class _Process:
         slot = words.claim_slot(os.getpid(), incarnation)
         journal = self._journal(loop, incarnation, slot)
         worker = Worker(loop, self._settings, words, slot, Charging(journal, slot))
-        self._follow(worker, words)
         server = await self._listen(loop, worker)
-        await self._ready(worker, words)
-        lifeline.write_ready(self._paths, {"pid": os.getpid(), "port": self._settings.port, "slot": slot.index})
-        housekeeping = asyncio.create_task(self._housekeeping(worker, words, journal))
+        housekeeping = asyncio.create_task(self._housekeeping(worker, words))
+        await self._ready(worker)
+        if not self._stopping.is_set():
+            lifeline.write_ready(self._paths, {"pid": os.getpid(), "port": self._settings.port, "slot": slot.index})
         await self._stopping.wait()
         server.close()
         await self._drain(worker)
@@ -109,10 +110,9 @@ class _Process:
             lambda: Connection(loop, handle, ended, self._settings, worker.connections), sock=listener, backlog=BACKLOG
         )
 
-    async def _ready(self, worker: Worker, words: LeaseWords) -> None:
+    async def _ready(self, worker: Worker) -> None:
         """Until the first snapshot is loaded and balances are there; requests meanwhile get a 503 that says so."""
         while worker.not_ready() and not self._stopping.is_set():
-            self._follow(worker, words)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), SNAPSHOT_POLL_S)
 
@@ -127,18 +127,18 @@ class _Process:
         except (OSError, msgspec.DecodeError) as error:
             log.error("the snapshot can't be read; serving by the one before it", error=str(error))
 
-    async def _housekeeping(self, worker: Worker, words: LeaseWords, journal: JournalWriter | None) -> None:
+    async def _housekeeping(self, worker: Worker, words: LeaseWords) -> None:
         loop = asyncio.get_running_loop()
-        swept = loop.time()
+        began = swept = loop.time()
         while True:
-            await asyncio.sleep(SNAPSHOT_POLL_S)
             self._follow(worker, words)
+            await asyncio.sleep(SNAPSHOT_POLL_S)
             if loop.time() - swept >= SWEEP_S:
                 swept = loop.time()
                 worker.sweep()
-                if journal is None or journal.failed is not None:
-                    # What was in flight can't be recorded any more; a fresh process starts with a fresh segment.
-                    log.error("the journal failed; the worker stops", error=str(journal and journal.failed))
+                if not worker.charging.works and swept - began >= JOURNAL_RETRY_S:
+                    # What was in flight can't be recorded any more; a fresh process begins a fresh journal, if it can.
+                    log.error("the journal can't be written; the worker stops, to be started anew")
                     self._stopping.set()
 
     async def _drain(self, worker: Worker) -> None:

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from urllib.parse import unquote
 
-from arkwright.basics.errors import ArkwrightError, MethodNotAllowed, NotFound
+import structlog
+
+from arkwright.basics.errors import ArkwrightError, InternalError, MethodNotAllowed, NotFound
 from arkwright.gateway import passthrough
 from arkwright.gateway.endpoints import chat, completions, embeddings, health, models
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.worker import Worker
+
+log = structlog.get_logger()
 
 Endpoint = Callable[[Worker, Exchange], None]
 
@@ -39,6 +43,9 @@ def route(worker: Worker, exchange: Exchange) -> None:
         exchange.fail(error, [(b"allow", allowed)])
     except ArkwrightError as error:
         exchange.fail(error)
+    except Exception:  # broad: connection. A mistake of ours is this request's 500, not every request's end.
+        log.exception("an endpoint failed", request_id=exchange.request_id, path=exchange.path)
+        exchange.fail(InternalError("Something went wrong on our side. Please tell the operator the request id."))
 
 
 def _find(exchange: Exchange) -> Endpoint:

@@ -244,3 +244,8 @@ async def test_bad_bodies_get_400_and_cost_nothing(gateway: GatewayHost, body: b
     assert answer.json["error"]["message"]
     await gateway.quiet()
     assert gateway.settled() == []
+
+
+async def test_metrics_are_for_this_machine(gateway: GatewayHost) -> None:
+    answer = await gateway.call("GET", "/metrics", headers={"x-forwarded-for": "203.0.113.9"})
+    assert (answer.status, answer.json["error"]["code"]) == (403, "permission_denied")

@@ -21,13 +21,13 @@ def create(worker: Worker, exchange: Exchange) -> None:
     model = find_model(worker.state, principal, request.take("model"), "chat")
     functions = tools.forced(request)
     _check(request)
-    limit = request.take("max_completion_tokens") or request.take("max_tokens")
+    limits = [limit for name in ("max_completion_tokens", "max_tokens") if (limit := request.take(name)) is not None]
     choices = request.take("n") or 1
     worker.forward(
         exchange,
         principal,
         model,
-        output_tokens_max=limit,
+        output_tokens_max=max(limits, default=None),  # Whichever of the two the upstream heeds.
         choices=choices,
         planner=lambda target: _plan(exchange, request, functions, target, model.name),
     )

@@ -33,7 +33,7 @@ def create(worker: Worker, exchange: Exchange) -> None:
         principal,
         model,
         output_tokens_max=max(1, request.take("max_tokens")),
-        choices=(request.take("n") or 1) * max(1, len(prompts)),
+        choices=max(request.take("n") or 1, request.take("best_of") or 1) * max(1, len(prompts)),
         planner=lambda target: _plan(request, prompts, target, model.name),
     )
 

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from arkwright.basics.errors import Forbidden
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.worker import Worker
 
@@ -18,4 +19,7 @@ def readyz(worker: Worker, exchange: Exchange) -> None:
 
 
 def metrics(worker: Worker, exchange: Exchange) -> None:
+    """For scrapers on this machine: what is sold here is nobody else's business."""
+    if not exchange.from_this_machine:
+        raise Forbidden("/metrics answers only to this machine; scrape it over loopback.")
     exchange.answer(200, worker.render_metrics(), _TEXT)
