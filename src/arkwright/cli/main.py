@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "projects": ("arkwright.cli.projects:app", "Projects of an organization."),
     "members": ("arkwright.cli.members:app", "People in an organization."),
     "keys": ("arkwright.cli.keys:app", "API keys."),
+    "admin-keys": ("arkwright.cli.admin_keys:app", "Keys of the admin API."),
     "providers": ("arkwright.cli.providers:app", "Accounts elsewhere that serve models."),
     "catalog": ("arkwright.cli.catalog:app", "Models that customers can call, and what serves them."),
     "deployments": ("arkwright.cli.deployments:app", "Models on this platform's own machines."),

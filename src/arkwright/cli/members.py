@@ -64,3 +64,15 @@ def remove(login: str, organization: Organization = "default", *, at: TargetOpti
     """End a membership; the person stays known."""
     with at.client() as client:
         client.delete(f"/organizations/{segment(organization)}/members/{segment(login)}")
+
+
+@app.command(name="reset-password")
+def reset_password(login: str, *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
+    """Give a person (the operator `admin`, too) a new password, printed this once; ends their sessions."""
+    with at.client() as client:
+        answer = client.post(f"/people/{segment(login)}/password")
+    if json_output:
+        tables.print_json(answer)
+    else:
+        tables.note("The password, shown this once:")
+        print(answer["password"])

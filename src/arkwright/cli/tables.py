@@ -19,13 +19,12 @@ def show(answer: Any, *, json_output: bool, columns: Sequence[str], empty: str =
     rows: Iterable[Mapping[str, Any]] = answer if isinstance(answer, list) else [answer]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        table.add_column(column.replace("_", " "), overflow="fold", no_wrap=column == "id")
     for row in rows:
         table.add_row(*(text(row.get(column)) for column in columns))
     if table.row_count:
-        console = Console(highlight=False)
         # A pipe has no width: whoever reads it wants a line for each row.
-        console.print(table, width=None if console.is_terminal else _PIPE_WIDTH)
+        Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
     else:
         note(empty)
 

@@ -135,6 +135,10 @@ async def insert_person(connection: Connection, person: Person) -> None:
     await _queries.person_insert(connection, **_columns(person))
 
 
+async def change_password(connection: Connection, person_id: str, password_hash: str) -> None:
+    await _queries.person_password(connection, id=person_id, password_hash=password_hash)
+
+
 async def member(connection: Connection, organization_id: str, login: str) -> Member | None:
     row = await _queries.member_by_login(connection, organization_id=organization_id, login=login)
     return Member(**row._asdict()) if row else None
@@ -189,6 +193,20 @@ async def update_key(connection: Connection, key: ApiKey) -> None:
 async def admin_key(connection: Connection, secret_sha256: bytes) -> AdminKey | None:
     row = await _queries.admin_key_by_secret(connection, secret_sha256=secret_sha256)
     return AdminKey(**row._asdict()) if row else None
+
+
+async def admin_key_by_id(connection: Connection, key_id: str) -> AdminKey | None:
+    row = await _queries.admin_key_by_id(connection, id=key_id)
+    return AdminKey(**row._asdict()) if row else None
+
+
+async def admin_keys(connection: Connection, *, after: str = "", limit: int) -> list[AdminKey]:
+    return [AdminKey(**row._asdict()) async for row in _queries.admin_key_page(connection, after=after, limit=limit)]
+
+
+async def disable_admin_key(connection: Connection, key: AdminKey) -> None:
+    """Writes `key.disabled`."""
+    await _queries.admin_key_disable(connection, id=key.id, disabled=key.disabled)
 
 
 async def ensure_admin_key(connection: Connection, key_id: str, name: str, secret_sha256: bytes) -> None:

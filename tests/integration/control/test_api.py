@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from arkwright.basics.secrets import password_matches
 from arkwright.domain import snapshot as snapshots
 from arkwright.domain.catalog import Traits
+from arkwright.store import tenancy
 from tests.integration.control.conftest import Admin
 
 pytestmark = pytest.mark.anyio
@@ -261,3 +263,27 @@ def _references(node: Any) -> list[str]:
     if isinstance(node, list):
         return [found for value in node for found in _references(value)]
     return []
+
+
+async def test_admin_keys_are_made_and_disabled_but_never_the_last(admin: Admin) -> None:
+    made = await admin.post("/admin-keys", {"name": "laptop"})
+    keys = {key["name"]: key["id"] for key in (await admin.get("/admin-keys"))["data"]}
+    assert set(keys) == {"test", "laptop"}
+    await admin.call("PATCH", f"/admin-keys/{keys['test']}", {"disabled": True})
+    await admin.get("/organizations", expect=401)
+    admin.client.headers["authorization"] = f"Bearer {made['secret']}"
+    assert made["secret"] not in str(await admin.get("/changes"))
+    await admin.refused("PATCH", f"/admin-keys/{keys['laptop']}", {"disabled": True}, 409)
+    await admin.get("/organizations")
+
+
+async def test_a_reset_password_is_the_one_that_opens(admin: Admin) -> None:
+    first = await admin.post("/bootstrap")
+    second = await admin.post("/people/admin/password")
+    async with admin.platform.database.connection() as connection:
+        person = await tenancy.person(connection, "admin")
+    assert person is not None
+    assert password_matches(person.password_hash, second["password"])
+    assert not password_matches(person.password_hash, first["password"])
+    assert second["password"] not in str(await admin.get("/changes"))
+    await admin.refused("POST", "/people/nobody/password", None, 404)

@@ -3,6 +3,7 @@
 from litestar.types import ControllerRouterHandler
 
 from arkwright.control.routes import (
+    admin_keys,
     audit,
     billing,
     bootstrap,
@@ -13,6 +14,7 @@ from arkwright.control.routes import (
     members,
     models,
     organizations,
+    people,
     prices,
     projects,
     providers,
@@ -34,4 +36,6 @@ ROUTES: list[ControllerRouterHandler] = [
     *declarations.ROUTES,
     *changes.ROUTES,
     *audit.ROUTES,
+    *people.ROUTES,
+    *admin_keys.ROUTES,
 ]

@@ -51,6 +51,9 @@ SELECT EXISTS (SELECT FROM person WHERE operator);
 -- name: person_insert!
 INSERT INTO person (id, login, password_hash, operator) VALUES (:id, :login, :password_hash, :operator);
 
+-- name: person_password!
+UPDATE person SET password_hash = :password_hash WHERE id = :id;
+
 -- name: member_by_login^
 SELECT person.id, member.organization_id, person.login, member.role, person.disabled, member.created_at
 FROM member JOIN person ON person.id = member.person_id
@@ -102,6 +105,15 @@ VALUES (:id, :organization_id, :project_id, :name, :secret_sha256, :hint, :model
 
 -- name: key_update!
 UPDATE api_key SET name = :name, models = :models, expires_at = :expires_at, disabled = :disabled WHERE id = :id;
+
+-- name: admin_key_by_id^
+SELECT id, name, disabled FROM admin_key WHERE id = :id;
+
+-- name: admin_key_page
+SELECT id, name, disabled FROM admin_key WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- name: admin_key_disable!
+UPDATE admin_key SET disabled = :disabled WHERE id = :id;
 
 -- name: admin_key_by_secret^
 SELECT id, name, disabled FROM admin_key WHERE secret_sha256 = :secret_sha256;
