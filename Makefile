@@ -22,7 +22,7 @@ help:  ## List the targets
 setup: .venv/installed  ## Make the environment in .venv
 
 up: setup  ## Bring the whole platform up (Ctrl-C stops it)
-	@$(BIN)/arkwright up $(ARGS)
+	@$(BIN)/arkwright up $(ARGS) || [ $$? -eq 130 ]  # Ctrl-C is how it ends.
 
 test: setup  ## Run the whole test suite
 	@$(BIN)/python -m pytest $(ARGS)
