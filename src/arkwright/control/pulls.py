@@ -17,7 +17,7 @@ class Pulls:
         self._store = ModelStore(model_store)
         self._running: dict[str, asyncio.Task[StoredModel]] = {}
         self._progress: dict[str, str] = {}
-        self._not_before: dict[str, float] = {}
+        self._failed: dict[str, tuple[float, ArkwrightError | OSError]] = {}  # Until when not to try again, and why.
 
     def weights(self, source: str) -> StoredModel:
         """What drivers ask. Raises NotFound for what was not pulled."""
@@ -25,14 +25,20 @@ class Pulls:
 
     async def waiting_for(self, source: str) -> str:
         """Empty once the weights are there; otherwise what is being waited for. Raises what made a pull fail."""
+        now = asyncio.get_running_loop().time()
         task = self._running.get(source)
         if task is not None and task.done():
             del self._running[source]
-            self._not_before[source] = asyncio.get_running_loop().time() + AGAIN_S
-            task.result()
+            error = task.exception()
+            if isinstance(error, ArkwrightError | OSError):
+                self._failed[source] = now + AGAIN_S, error
         if await asyncio.to_thread(self._store.find, source) is not None:
             return ""
-        if source not in self._running and asyncio.get_running_loop().time() >= self._not_before.get(source, 0.0):
+        until, why = self._failed.get(source, (0.0, None))
+        if why is not None and now < until:
+            raise why
+        if source not in self._running:
+            self._progress.pop(source, None)
             self._running[source] = asyncio.create_task(asyncio.to_thread(self._pull, source))
         return self._progress.get(source, f"getting the weights of {source}")
 
@@ -45,8 +51,4 @@ class Pulls:
             share = f"{10 * (10 * done_bytes // total_bytes)} % of {total_bytes / 1e6:.0f} MB" if total_bytes else ""
             self._progress[source] = f"getting the weights: {what} {share}".strip()
 
-        try:
-            return pulling.pull(self._store, source, progress)
-        except ArkwrightError as error:
-            self._progress[source] = error.message
-            raise
+        return pulling.pull(self._store, source, progress)

@@ -48,6 +48,7 @@ class Reconciler:
             busy = await self.step()
             try:
                 await asyncio.wait_for(self._platform.changed.wait(), HURRY_S if busy else REST_S)
+                self._pauses.clear()  # What an operator has just mended is tried at once.
             except TimeoutError:
                 continue
 
