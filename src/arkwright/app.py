@@ -112,8 +112,9 @@ class _Platform:
             self._write_state()
             await supervisor.listen()
             await asyncio.to_thread(self._make_files)
+            await self._start_gateways()  # They serve by the last snapshot while database and control come up.
             await self._start_database()
-            await self._start_processes()
+            await self._start_control()
             await self._watch_database()
         finally:
             await self._stop()
@@ -168,13 +169,16 @@ class _Platform:
         else:
             await starting
 
-    async def _start_processes(self) -> None:
+    async def _start_control(self) -> None:
+        assert self._supervisor is not None
+        url = self._database.url if self._database is not None else self._settings.database_url
+        control = {**environment(self._settings), "ARKWRIGHT_DATABASE_URL": url}
+        await self._supervisor.put(_role("control", "control", control, stop_timeout_s=20.0, stop_order=1))
+
+    async def _start_gateways(self) -> None:
         assert self._supervisor is not None
         values = environment(self._settings)
-        url = self._database.url if self._database is not None else self._settings.database_url
-        control = {**values, "ARKWRIGHT_DATABASE_URL": url}
         gateway = {name: value for name, value in values.items() if name != "ARKWRIGHT_DATABASE_URL"}
-        await self._supervisor.put(_role("control", "control", control, stop_timeout_s=20.0, stop_order=1))
         patience_s = self._settings.drain_timeout_s + 5.0
         for number in range(self._settings.workers or len(os.sched_getaffinity(0))):
             spec = _role(f"gateway-{number}", "gateway", gateway, stop_timeout_s=patience_s, stop_order=0)

@@ -58,6 +58,8 @@ class _Process:
         slot = words.claim_slot(os.getpid(), incarnation)
         journal = self._journal(loop, incarnation, slot)
         worker = Worker(loop, self._settings, words, slot, Charging(journal, slot))
+        if self._paths.snapshot.exists():  # Of a former life: good enough until control publishes the next.
+            self._load(worker)
         server = await self._listen(loop, worker)
         housekeeping = asyncio.create_task(self._housekeeping(worker, words))
         await self._ready(worker)
@@ -117,11 +119,14 @@ class _Process:
                 await asyncio.wait_for(self._stopping.wait(), SNAPSHOT_POLL_S)
 
     def _follow(self, worker: Worker, words: LeaseWords) -> None:
-        """Load the snapshot when a newer one was published; a bad file is reported, and the old one kept."""
+        """Load the snapshot when a newer one was published."""
         version = words.snapshot_version
-        if version == self._seen_version:
-            return
-        self._seen_version = version
+        if version != self._seen_version:
+            self._seen_version = version
+            self._load(worker)
+
+    def _load(self, worker: Worker) -> None:
+        """A bad file is reported, and the snapshot before it kept."""
         try:
             worker.use(State(read_snapshot(self._paths.snapshot), self._master_key))
         except (OSError, msgspec.DecodeError) as error:
