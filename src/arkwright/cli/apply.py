@@ -15,7 +15,7 @@ _SIGN = {"create": "+", "update": "~", "delete": "-", "unchanged": " "}
 
 
 def apply(
-    file: Annotated[Path, Parameter(help="A TOML file; `-` for standard input.")],
+    file: Annotated[Path, Parameter(help="A TOML file; `-` for standard input.", allow_leading_hyphen=True)],
     *,
     dry_run: Annotated[bool, Parameter(negative="", help="Print what would change; change nothing.")] = False,
     json_output: JsonOption = False,

@@ -14,7 +14,11 @@ app = App(name="providers", help="Accounts elsewhere that serve models. Their ke
 _COLUMNS = ("id", "name", "kind", "base_url", "has_api_key", "options")
 
 ApiKey = Annotated[
-    str | None, Parameter(help="The account's key; `-` reads it from standard input, out of your shell's history.")
+    str | None,
+    Parameter(
+        help="The account's key; `-` reads it from standard input, out of your shell's history.",
+        allow_leading_hyphen=True,
+    ),
 ]
 Option = Annotated[list[str] | None, Parameter(name="--option", negative="", help="NAME=VALUE; repeat it.")]
 

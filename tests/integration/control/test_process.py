@@ -1,5 +1,6 @@
 """The control process itself, and the commands that speak to it: on its socket, with its operator key."""
 
+import io
 import json
 import os
 import signal
@@ -94,7 +95,9 @@ def answer(control: Control, capsys: pytest.CaptureFixture[str], *arguments: str
     return json.loads(out)
 
 
-def test_commands_from_end_to_end(control: Control, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_commands_from_end_to_end(
+    control: Control, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for private in (control.paths.control_socket, control.paths.snapshot, control.paths.operator_key):
         assert private.stat().st_mode & 0o777 == 0o600
     file = tmp_path / "platform.toml"
@@ -130,7 +133,13 @@ def test_commands_from_end_to_end(control: Control, capsys: pytest.CaptureFixtur
     assert answer(control, capsys, "catalog", "set", "lab/m", "--context-tokens", "200")["context_tokens"] == 200
     added = answer(control, capsys, "members", "add", "ann@acme.example", "-o", "acme", "--role", "billing")
     assert len(added["password"]) >= 12
-    assert "sk-1" not in answer(control, capsys, "export")["toml"]
+    exported = answer(control, capsys, "export")["toml"]
+    assert "sk-1" not in exported
+    monkeypatch.setattr("sys.stdin", io.StringIO(exported))
+    applied = answer(control, capsys, "apply", "-")
+    assert (applied["created"], applied["updated"]) == (0, 0)
+    monkeypatch.setattr("sys.stdin", io.StringIO("sk-typed\n"))
+    answer(control, capsys, "providers", "set", "up", "--api-key", "-")
     actions = [row["action"] for row in answer(control, capsys, "audit", "log")]
     assert {"organization.create", "key.update", "price.create", "top_up.create"} <= set(actions)
     for table in (("orgs", "list"), ("keys", "list", "-o", "acme"), ("prices", "list"), ("bill", "-o", "acme")):
