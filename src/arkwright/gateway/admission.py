@@ -26,6 +26,14 @@ from arkwright.host.leases import Slot
 UNPRICED = "unpriced"  # The price version on charges of the operator's own traffic without a price.
 
 
+class HoldRefused(PaymentRequired):
+    """The balance that is free right now can't cover the worst case."""
+
+    def __init__(self, hold_pico: int, message: str) -> None:
+        super().__init__(message)
+        self.hold_pico = hold_pico
+
+
 class Principal(NamedTuple):
     """Who asks."""
 
@@ -104,7 +112,7 @@ def admit(
     input_tokens_max: int,
     output_tokens_max: int,
 ) -> Admitted:
-    """Hold the worst case. Raises PaymentRequired when a prepaid balance can't cover it."""
+    """Hold the worst case. Raises HoldRefused when a prepaid balance can't cover it."""
     at_us = now_us()
     organization = principal.organization
     price = state.price(model.name, organization.currency, at_us) or _without_price(organization, model)
@@ -114,9 +122,10 @@ def admit(
         raise Unavailable("Balances are still being loaded. Try again in a moment.", code="starting", retry_after_s=1)
     hold = worst_case(price, input_tokens_max, output_tokens_max)
     if hold and not slot.reserve(organization.lease_row, hold):
-        raise PaymentRequired(
+        raise HoldRefused(
+            hold,
             f"The balance can't cover this request: up to {decimal_from_pico(hold)} {organization.currency} "
-            f"({input_tokens_max} input and {output_tokens_max} output tokens). Top up, or ask for less (max_tokens)."
+            f"({input_tokens_max} input and {output_tokens_max} output tokens). Top up, or ask for less (max_tokens).",
         )
     return Admitted(principal, model, price, hold, at_us)
 

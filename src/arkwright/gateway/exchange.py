@@ -54,6 +54,11 @@ class Exchange:
         return request_id(self.event_id)
 
     @property
+    def open(self) -> bool:
+        """False once the answer ended or the client went away."""
+        return not self._ended
+
+    @property
     def from_this_machine(self) -> bool:
         """True when nobody on the network is behind this request."""
         proxied = self.header(b"x-forwarded-for") or self.header(b"forwarded")

@@ -4,13 +4,14 @@ Holds the last snapshot, the journal, the lease slot and the pools of upstream c
 """
 
 import asyncio
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from arkwright import __version__
-from arkwright.basics.errors import Unavailable
+from arkwright.basics.errors import ArkwrightError, Unavailable
 from arkwright.basics.settings import Settings
 from arkwright.domain.catalog import Model, Target
-from arkwright.gateway.admission import Principal, admit
+from arkwright.gateway.admission import HoldRefused, Principal, admit
 from arkwright.gateway.charging import Charging
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
@@ -21,6 +22,27 @@ from arkwright.gateway.state import State
 from arkwright.gateway.upstream import Pool
 from arkwright.host.leases import LeaseWords, Slot
 from arkwright.wire.http import request_head_prefix
+
+
+# How long a request waits for money that others only hold, and how often it looks.
+HOLD_WAIT_S = 2.0
+HOLD_POLL_S = 0.02
+
+
+class Ask(NamedTuple):
+    """What an endpoint asks a worker to carry out, and the bounds that its hold is computed from.
+
+    A token is at least one byte of what is said, so its length bounds the input; the context bounds both, for each of
+    the `choices`. `output_tokens_max` None: as long as the model lets it be.
+    """
+
+    exchange: Exchange
+    principal: Principal
+    model: Model
+    input_tokens_max: int
+    output_tokens_max: int | None
+    choices: int
+    planner: Planner
 
 
 class Worker:
@@ -67,41 +89,50 @@ class Worker:
             missing.append("journal")
         return missing
 
-    def forward(
-        self,
-        exchange: Exchange,
-        principal: Principal,
-        model: Model,
-        *,
-        output_tokens_max: int | None,
-        choices: int,
-        planner: Planner,
-    ) -> None:
-        """Admit a request and send it on its way. Raises an ArkwrightError when it may not run; then it costs nothing.
-
-        A token is at least one byte of the prompt, so the body's length bounds the input; the context bounds both.
-        """
-        if not model.targets:
+    def forward(self, ask: Ask) -> None:
+        """Admit a request and send it on its way. Raises an ArkwrightError when it may not run; then it costs nothing."""
+        if not ask.model.targets:
             raise Unavailable(
-                f"The model `{model.name}` has no running replica. Try again in a moment.",
+                f"The model `{ask.model.name}` has no running replica. Try again in a moment.",
                 code="model_unavailable",
                 retry_after_s=2,
             )
-        context = model.context_tokens
-        output_max = min(
-            model.max_output_tokens or context if output_tokens_max is None else output_tokens_max, context
-        )
-        admitted = admit(
-            self.state,
-            self._slot,
-            leases_ready=bool(self._words.ready),
-            principal=principal,
-            model=model,
-            input_tokens_max=min(len(exchange.body), context * choices),
-            output_tokens_max=output_max * choices,
-        )
-        self.charging.intend(admitted, exchange)
-        Forward(self, exchange, admitted, planner).start()
+        self._admit(ask, self.loop.time() + HOLD_WAIT_S)
+
+    def _admit(self, ask: Ask, wait_until: float) -> None:
+        context = ask.model.context_tokens
+        limit = (ask.model.max_output_tokens or context) if ask.output_tokens_max is None else ask.output_tokens_max
+        try:
+            admitted = admit(
+                self.state,
+                self._slot,
+                leases_ready=self._words.ready,
+                principal=ask.principal,
+                model=ask.model,
+                input_tokens_max=min(ask.input_tokens_max, context * ask.choices),
+                output_tokens_max=min(limit, context) * ask.choices,
+            )
+        except HoldRefused as refusal:
+            if self.loop.time() >= wait_until or not self._may_yet_cover(ask, refusal.hold_pico):
+                raise
+            self.loop.call_later(HOLD_POLL_S, self._admit_again, ask, wait_until)
+            return
+        self.charging.intend(admitted, ask.exchange)
+        Forward(self, ask.exchange, admitted, ask.planner).start()
+
+    def _admit_again(self, ask: Ask, wait_until: float) -> None:
+        if not ask.exchange.open:
+            return
+        try:
+            self._admit(ask, wait_until)
+        except ArkwrightError as error:
+            ask.exchange.fail(error)
+
+    def _may_yet_cover(self, ask: Ask, hold_pico: int) -> bool:
+        """Others hold their worst case and will use less: what they give back may be enough in a moment."""
+        row = ask.principal.organization.lease_row
+        held = self._words.held(row)
+        return held > 0 and self._words.ceiling(row) - self._words.reserved(row) + held >= hold_pico
 
     def choose(self, model: Model) -> list[Target]:
         """The model's targets, the least loaded first."""

@@ -152,6 +152,8 @@ class EmbeddedPostgres:
         if os.geteuid() == 0:  # At each launch: others (a new login, a test runner) may have closed a parent again.
             for place in (self._directory, self._paths.postgres_sockets, _programs()):
                 _let_through(place)
+        if self._child is not None:
+            self._child.wait()  # Killed, but its end was not collected yet.
         self._child = self._spawn([str(_programs() / "postgres"), "-D", str(self._directory)], owner)
 
     def _spawn(self, argv: list[str], owner: pwd.struct_passwd) -> subprocess.Popen[bytes]:

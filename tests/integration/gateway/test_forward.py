@@ -325,3 +325,14 @@ async def test_two_requests_on_one_connection_are_two_charges(gateway: GatewayHo
         await gateway.quiet()
         assert {f"req_{charge.event_id.hex()}" for charge in gateway.settled()} == ids
         assert len(ids) == 5
+
+
+async def test_a_request_waits_for_money_that_others_only_hold(gateway: GatewayHost) -> None:
+    """Ten actual costs, a hundred requests at once, each holding more than it will use: all ten are served."""
+    actual = 10 * IN + 5 * OUT
+    gateway.words.set_ceiling(0, 10 * actual + 60 * IN)  # One hold more than what is left after nine.
+    answers = await asyncio.gather(*(gateway.chat("mock", PREPAID, max_tokens=5) for _ in range(100)))
+    await gateway.quiet()
+    assert sum(answer.status == 200 for answer in answers) == 10
+    assert {answer.status for answer in answers} == {200, 402}
+    assert gateway.words.reserved(0) == 10 * actual

@@ -8,9 +8,13 @@ from arkwright.gateway import tools
 from arkwright.gateway.admission import authenticate, find_model
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.plan import Plan, bodies, fields_for, wants_stream
-from arkwright.gateway.worker import Worker
+from arkwright.gateway.worker import Ask, Worker
 from arkwright.wire import openai_answer
-from arkwright.wire.openai_request import CHAT, Function, Request, encode, shapes
+from arkwright.wire.openai_request import CHAT, Function, Message, Request, encode, shapes
+
+# What chat templates add: marks and a role around each message, at most a default system prompt before them.
+TEMPLATE_TOKENS_PER_MESSAGE = 8
+TEMPLATE_TOKENS = 32
 
 _SHAPES = shapes(CHAT)
 
@@ -24,13 +28,24 @@ def create(worker: Worker, exchange: Exchange) -> None:
     limits = [limit for name in ("max_completion_tokens", "max_tokens") if (limit := request.take(name)) is not None]
     choices = request.take("n") or 1
     worker.forward(
-        exchange,
-        principal,
-        model,
-        output_tokens_max=max(limits, default=None),  # Whichever of the two the upstream heeds.
-        choices=choices,
-        planner=lambda target: _plan(exchange, request, functions, target, model.name),
+        Ask(
+            exchange,
+            principal,
+            model,
+            input_tokens_max=_input_tokens_max(request),
+            output_tokens_max=max(limits, default=None),  # Whichever of the two the upstream heeds.
+            choices=choices,
+            planner=lambda target: _plan(exchange, request, functions, target, model.name),
+        )
     )
+
+
+def _input_tokens_max(request: Request) -> int:
+    """Everything the model may be shown, in bytes, and what its template puts around it."""
+    messages: list[Message] = request.take("messages")
+    shown = sum(len(message.content) + len(message.tool_calls) for message in messages)
+    shown += sum(len(request.fields.get(name, b"")) for name in ("tools", "functions", "response_format"))
+    return shown + TEMPLATE_TOKENS_PER_MESSAGE * len(messages) + TEMPLATE_TOKENS
 
 
 def _check(request: Request) -> None:

@@ -8,7 +8,7 @@ from arkwright.domain.catalog import Target
 from arkwright.gateway.admission import authenticate, find_model
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.plan import Plan, bodies, fields_for, wants_stream
-from arkwright.gateway.worker import Worker
+from arkwright.gateway.worker import Ask, Worker
 from arkwright.wire import openai_answer
 from arkwright.wire.openai_logprobs import legacy
 from arkwright.wire.openai_request import COMPLETION, Fields, Request, encode, raw, shapes, texts
@@ -29,12 +29,15 @@ def create(worker: Worker, exchange: Exchange) -> None:
     if request.take("max_tokens") is None:
         request.fields["max_tokens"] = raw(OUTPUT_TOKENS_DEFAULT)
     worker.forward(
-        exchange,
-        principal,
-        model,
-        output_tokens_max=max(1, request.take("max_tokens")),
-        choices=max(request.take("n") or 1, request.take("best_of") or 1) * max(1, len(prompts)),
-        planner=lambda target: _plan(request, prompts, target, model.name),
+        Ask(
+            exchange,
+            principal,
+            model,
+            input_tokens_max=len(request.fields["prompt"]),
+            output_tokens_max=max(1, request.take("max_tokens")),
+            choices=max(request.take("n") or 1, request.take("best_of") or 1) * max(1, len(prompts)),
+            planner=lambda target: _plan(request, prompts, target, model.name),
+        )
     )
 
 

@@ -5,11 +5,12 @@ from arkwright.domain.catalog import Target
 from arkwright.gateway.admission import authenticate, find_model
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.plan import Plan, refuse
-from arkwright.gateway.worker import Worker
+from arkwright.gateway.worker import Ask, Worker
 from arkwright.wire import openai_answer
 from arkwright.wire.openai_request import EMBEDDING, Request, encode, raw, shapes, texts
 
 INPUTS_MAX = 2048
+TOKENS_AROUND_A_TEXT = 2  # Encoders put one mark before and one behind each.
 
 _SHAPES = shapes(EMBEDDING)
 
@@ -37,4 +38,15 @@ def create(worker: Worker, exchange: Exchange) -> None:
             present=lambda body: openai_answer.presented(body, model=model.name, upstream_model=target.upstream_model),
         )
 
-    worker.forward(exchange, principal, model, output_tokens_max=0, choices=1, planner=plan)
+    size = len(request.fields["input"]) + TOKENS_AROUND_A_TEXT * len(given)
+    worker.forward(
+        Ask(
+            exchange,
+            principal,
+            model,
+            input_tokens_max=size,
+            output_tokens_max=0,
+            choices=len(given),
+            planner=plan,
+        )
+    )
