@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
+from arkwright.wire import openai_answer
 from arkwright.wire.openai_request import Fields, Request, encode, raw
 
 
@@ -27,6 +28,42 @@ class Plan(NamedTuple):
 
 
 Planner = Callable[[Target], Plan]  # Raises an ArkwrightError when this target can't honour the request.
+
+
+def generation(
+    request: Request,
+    target: Target,
+    fields: Fields,
+    *,
+    endpoint: str,
+    model: str,
+    reshape: Callable[[bytes], bytes] | None,
+    prompts: list[Fields] | None = None,
+) -> Plan:
+    """The plan of an endpoint that generates. `reshape`: makes the answer where the target's own would not do."""
+    streamed = bool(request.take("stream"))
+    passed_on = streamed and reshape is None
+    return Plan(
+        endpoint=endpoint,
+        path="/" + endpoint.replace(".", "/"),
+        streamed=streamed,
+        upstream_streamed=wants_stream(request, target),
+        drop_usage=passed_on and not includes_usage(request),
+        bodies=bodies(fields, request, target, prompts),
+        choices_per_prompt=request.take("n") or 1,
+        present=None if passed_on else reshape or presenting(model, target),
+    )
+
+
+def presenting(model: str, target: Target) -> Callable[[bytes], bytes]:
+    """Gives a whole answer the customer's name for the model."""
+    return lambda body: openai_answer.presented(body, model=model, upstream_model=target.upstream_model)
+
+
+def includes_usage(request: Request) -> bool:
+    """Whether the client of a stream asked for the usage chunk."""
+    options = request.take("stream_options")
+    return options is not None and bool(options.include_usage)
 
 
 def fields_for(request: Request, target: Target) -> Fields:

@@ -23,7 +23,6 @@ from arkwright.gateway.upstream import Pool
 from arkwright.host.leases import LeaseWords, Slot
 from arkwright.wire.http import request_head_prefix
 
-
 # How long a request waits for money that others only hold, and how often it looks.
 HOLD_WAIT_S = 2.0
 HOLD_POLL_S = 0.02
@@ -90,7 +89,7 @@ class Worker:
         return missing
 
     def forward(self, ask: Ask) -> None:
-        """Admit a request and send it on its way. Raises an ArkwrightError when it may not run; then it costs nothing."""
+        """Admit a request and send it on its way. Raises an ArkwrightError when it may not run, and costs nothing."""
         if not ask.model.targets:
             raise Unavailable(
                 f"The model `{ask.model.name}` has no running replica. Try again in a moment.",

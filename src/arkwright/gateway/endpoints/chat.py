@@ -7,9 +7,8 @@ from arkwright.domain.catalog import Target
 from arkwright.gateway import tools
 from arkwright.gateway.admission import authenticate, find_model
 from arkwright.gateway.exchange import Exchange
-from arkwright.gateway.plan import Plan, bodies, fields_for, wants_stream
+from arkwright.gateway.plan import Plan, fields_for, generation, includes_usage
 from arkwright.gateway.worker import Ask, Worker
-from arkwright.wire import openai_answer
 from arkwright.wire.openai_request import CHAT, Function, Message, Request, encode, shapes
 
 # What chat templates add: marks and a role around each message, at most a default system prompt before them.
@@ -58,35 +57,24 @@ def _check(request: Request) -> None:
         raise InvalidInput("Missing required parameter: 'response_format.json_schema'.", param="response_format")
 
 
-def _plan(exchange: Exchange, request: Request, functions: list[Function], target: Target, name: str) -> Plan:
-    streamed = bool(request.take("stream"))
-    options = request.take("stream_options")
-    include_usage = bool(options is not None and options.include_usage)
+def _plan(exchange: Exchange, request: Request, functions: list[Function], target: Target, model: str) -> Plan:
     if "image_url" in target.traits.refuses and b'"image_url"' in exchange.body:
         raise InvalidInput("This model does not take images.", code="unsupported_content", param="messages")
     fields = fields_for(request, target)
-    present: Callable[[bytes], bytes] | None
+    reshape = None
     if functions and not target.traits.enforces_tool_choice:
         fields = tools.as_schema(fields, functions)
+        reshape = _calling(request, model)
+    return generation(request, target, fields, endpoint="chat.completions", model=model, reshape=reshape)
 
-        def present(body: bytes) -> bytes:
-            answer = tools.as_calls(body) | {"model": name}
-            return tools.as_stream(answer, include_usage=include_usage) if streamed else encode(answer)
 
-    elif streamed:
-        present = None
-    else:
+def _calling(request: Request, model: str) -> Callable[[bytes], bytes]:
+    """Turns the words of an engine that was held to a schema into tool calls."""
 
-        def present(body: bytes) -> bytes:
-            return openai_answer.presented(body, model=name, upstream_model=target.upstream_model)
+    def present(body: bytes) -> bytes:
+        answer = tools.as_calls(body) | {"model": model}
+        if request.take("stream"):
+            return tools.as_stream(answer, include_usage=includes_usage(request))
+        return encode(answer)
 
-    return Plan(
-        endpoint="chat.completions",
-        path="/chat/completions",
-        streamed=streamed,
-        upstream_streamed=wants_stream(request, target),
-        drop_usage=not include_usage and present is None,
-        bodies=bodies(fields, request, target),
-        choices_per_prompt=request.take("n") or 1,
-        present=present,
-    )
+    return present

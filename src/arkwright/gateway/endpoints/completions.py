@@ -7,7 +7,7 @@ from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
 from arkwright.gateway.admission import authenticate, find_model
 from arkwright.gateway.exchange import Exchange
-from arkwright.gateway.plan import Plan, bodies, fields_for, wants_stream
+from arkwright.gateway.plan import Plan, fields_for, generation, includes_usage
 from arkwright.gateway.worker import Ask, Worker
 from arkwright.wire import openai_answer
 from arkwright.wire.openai_logprobs import legacy
@@ -49,42 +49,25 @@ def _prompts(request: Request) -> list[Fields]:
     return [{"prompt": raw(one)} for one in prompts] if len(prompts) > 1 else []
 
 
-def _plan(request: Request, prompts: list[Fields], target: Target, name: str) -> Plan:
-    streamed = bool(request.take("stream"))
-    options = request.take("stream_options")
-    include_usage = bool(options is not None and options.include_usage)
+def _plan(request: Request, prompts: list[Fields], target: Target, model: str) -> Plan:
     fields = fields_for(request, target)
     if not target.traits.counts_choices and request.take("max_tokens") == 0:
         raise InvalidInput("'max_tokens' must be at least 1 for this model.", param="max_tokens")
-    present: Callable[[bytes], bytes] | None
+    reshape = None
     if request.take("logprobs") is not None and not target.traits.legacy_logprobs:
-        present = _reshaper(name, streamed=streamed, include_usage=include_usage)
-    elif streamed:
-        present = None
-    else:
-
-        def present(body: bytes) -> bytes:
-            return openai_answer.presented(body, model=name, upstream_model=target.upstream_model)
-
-    return Plan(
-        endpoint="completions",
-        path="/completions",
-        streamed=streamed,
-        upstream_streamed=wants_stream(request, target),
-        drop_usage=not include_usage and present is None,
-        bodies=bodies(fields, request, target, prompts),
-        choices_per_prompt=request.take("n") or 1,
-        present=present,
-    )
+        reshape = _legacy_shape(request, model)
+    return generation(request, target, fields, endpoint="completions", model=model, reshape=reshape, prompts=prompts)
 
 
-def _reshaper(name: str, *, streamed: bool, include_usage: bool) -> Callable[[bytes], bytes]:
+def _legacy_shape(request: Request, model: str) -> Callable[[bytes], bytes]:
     def present(body: bytes) -> bytes:
-        answer = openai_answer.as_object(body) | {"model": name}
+        answer = openai_answer.as_object(body) | {"model": model}
         answer.pop("timings", None)
         for choice in answer.get("choices", ()):
             choice["logprobs"] = legacy(choice.get("logprobs"))
-        return _as_stream(answer, include_usage=include_usage) if streamed else encode(answer)
+        if request.take("stream"):
+            return _as_stream(answer, include_usage=includes_usage(request))
+        return encode(answer)
 
     return present
 

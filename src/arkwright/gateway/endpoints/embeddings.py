@@ -4,9 +4,8 @@ from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
 from arkwright.gateway.admission import authenticate, find_model
 from arkwright.gateway.exchange import Exchange
-from arkwright.gateway.plan import Plan, refuse
+from arkwright.gateway.plan import Plan, presenting, refuse
 from arkwright.gateway.worker import Ask, Worker
-from arkwright.wire import openai_answer
 from arkwright.wire.openai_request import EMBEDDING, Request, encode, raw, shapes, texts
 
 INPUTS_MAX = 2048
@@ -35,7 +34,7 @@ def create(worker: Worker, exchange: Exchange) -> None:
             drop_usage=True,
             bodies=[encode(request.fields | {"model": raw(target.upstream_model)})],
             choices_per_prompt=1,
-            present=lambda body: openai_answer.presented(body, model=model.name, upstream_model=target.upstream_model),
+            present=presenting(model.name, target),
         )
 
     size = len(request.fields["input"]) + TOKENS_AROUND_A_TEXT * len(given)
