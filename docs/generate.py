@@ -1,12 +1,17 @@
 """`python -m docs.generate` writes `docs/reference/*.md` from the settings and the command line themselves."""
 
+import json
 import sys
 from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
 from arkwright.basics.settings import ENVIRONMENT_PREFIX, Settings, meaning_of
 from arkwright.cli.main import build
+from arkwright.control.declaration import TABLES
+from arkwright.control.prices import HigherTier
 
 REFERENCE = Path(__file__).parent / "reference"
 _NOTE = "<!-- Written by `make docs`; edit the code, not this file. -->\n\n"
@@ -14,7 +19,11 @@ _NOTE = "<!-- Written by `make docs`; edit the code, not this file. -->\n\n"
 
 def pages() -> dict[str, str]:
     """File name → text, for every generated page."""
-    return {"settings.md": _NOTE + _settings(), "cli.md": _NOTE + _commands()}
+    return {
+        "settings.md": _NOTE + _settings(),
+        "cli.md": _NOTE + _commands(),
+        "platform-file.md": _NOTE + _platform_file(),
+    }
 
 
 def _settings() -> str:
@@ -33,6 +42,54 @@ def _settings() -> str:
         variable = ENVIRONMENT_PREFIX + field.name.upper()
         lines.append(f"| `{field.name}` | `{variable}` | `{default}` | {meaning_of(field)} |")
     return "\n".join(lines) + "\n"
+
+
+def _platform_file() -> str:
+    lines = [
+        "# The platform file",
+        "",
+        "What `arkwright apply FILE` brings a platform to, and `arkwright export` writes back (without secrets). Applying",
+        "it again changes nothing. Something new gets the obvious default for what is left out; something that is there",
+        "keeps its value. Amounts of money are decimal strings. What the format does not know is refused, with the line.",
+    ]
+    for table, kind in TABLES.items():
+        lines += ["", f"## `[[{table}]]`", "", *_about(kind), *_fields(kind)]
+    lines += ["", "## `[[prices.tiers]]`", "", *_about(HigherTier), *_fields(HigherTier)]
+    return "\n".join(lines) + "\n"
+
+
+def _about(kind: type[msgspec.Struct]) -> list[str]:
+    text = (kind.__doc__ or "").strip()
+    return [" ".join(text.split()), ""] if text and not text.startswith(kind.__name__) else []
+
+
+def _fields(kind: type[msgspec.Struct]) -> list[str]:
+    lines = ["| field | type | when left out |", "|---|---|---|"]
+    for field in msgspec.structs.fields(kind):
+        lines.append(f"| `{field.encode_name}` | {_type(field.type)} | {_left_out(field)} |")
+    return lines
+
+
+def _left_out(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "an error"
+    value = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+    return "optional" if value in (msgspec.UNSET, None) else f"`{msgspec.json.encode(value).decode()}`"
+
+
+def _type(kind: Any) -> str:
+    """An annotation as a person reads it, without what only stands for "left out"."""
+    parts = get_args(kind)
+    if get_origin(kind) is Literal:
+        return " or ".join(f"`{json.dumps(part)}`" for part in parts)
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(_type(part) for part in parts if part not in (msgspec.UnsetType, type(None)))
+    if get_origin(kind) is list:
+        return f"list of {_type(parts[0])}"
+    if get_origin(kind) is dict:
+        return "table"
+    names = {"str": "string", "int": "whole number", "bool": "true or false", "datetime": "date and time"}
+    return str(names.get(kind.__name__, kind.__name__))
 
 
 def _commands() -> str:
