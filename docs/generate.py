@@ -48,9 +48,10 @@ def _platform_file() -> str:
     lines = [
         "# The platform file",
         "",
-        "What `arkwright apply FILE` brings a platform to, and `arkwright export` writes back (without secrets). Applying",
-        "it again changes nothing. Something new gets the obvious default for what is left out; something that is there",
-        "keeps its value. Amounts of money are decimal strings. What the format does not know is refused, with the line.",
+        "What `arkwright apply FILE` brings a platform to, and `arkwright export` writes back (without secrets).",
+        "Applying it again changes nothing. Something new gets the obvious default for what is left out; something",
+        "that is there keeps its value. Amounts of money are decimal strings. What the format does not know is",
+        "refused, with the line.",
     ]
     for table, kind in TABLES.items():
         lines += ["", f"## `[[{table}]]`", "", *_about(kind), *_fields(kind)]

@@ -17,13 +17,18 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{''.join(reversed(digits))}"
 
 
+_random = bytearray()  # Taken from the system by the page: one call for each id would cost more than the rest of it.
+
+
 def new_event_id() -> bytes:
     """16 bytes, time-ordered (the layout of UUID version 7): the identity of one billable request."""
-    milliseconds = (time.time_ns() // 1_000_000).to_bytes(6, "big")
-    tail = bytearray(os.urandom(10))
+    if len(_random) < 10:
+        _random.extend(os.urandom(4090))
+    tail = _random[-10:]
+    del _random[-10:]
     tail[0] = 0x70 | (tail[0] & 0x0F)
     tail[2] = 0x80 | (tail[2] & 0x3F)
-    return milliseconds + bytes(tail)
+    return (time.time_ns() // 1_000_000).to_bytes(6, "big") + tail
 
 
 def request_id(event_id: bytes) -> str:

@@ -120,12 +120,13 @@ class Forward:
         except ArkwrightError as refusal:
             self._refused(refusal)
             return
-        self._assembly = Assembly()
         self._follower = StreamFollower(
             drop_usage=plan.drop_usage,
             strip_timings=target.traits.progress == "timings",
-            rename=(target.upstream_model, self._admitted.model.name),
+            rename=(target.upstream_model, self._admitted.model.name) if plan.upstream_streamed else None,
         )
+        if plan.upstream_streamed and plan.present is not None:
+            self._assembly = Assembly()
         pool, head = self._worker.upstream(target, plan.path)
         request_id = self._exchange.request_id
         if len(plan.bodies) == 1:

@@ -4,6 +4,7 @@ Never touches the database: what it needs lies in the data directory.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -36,7 +37,11 @@ log = structlog.get_logger()
 
 
 def serve(settings: Settings) -> None:
-    """Run until SIGTERM, or until the supervisor is gone; then drain. Raises SystemExit with the exit code."""
+    """Run until SIGTERM, or until the supervisor is gone; then drain."""
+    # What is loaded now stays; requests make little garbage in cycles, and looking for it cost a tenth of the CPU.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     uvloop.run(_Process(settings).run())
 
 

@@ -10,6 +10,7 @@ import os
 import queue
 import shutil
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -23,6 +24,8 @@ _BATCH_BYTES = 4 * 1024 * 1024
 # Nobody waits for a record without `on_durable` (an intent), so it does not wake the thread: it goes to the disk with
 # the next record that somebody waits for, at most this much later. Half of all wake-ups and syncs are saved that way.
 _LINGER_S = 0.05
+# Under load, commits closer together than this would each take the interpreter from the event loop for a record or two.
+_COMMIT_INTERVAL_S = 0.002
 _UNAWAITED_MAX = 256
 
 _Item = tuple[bytes, Callable[[], None] | None]
@@ -82,6 +85,7 @@ class JournalWriter:
         self._items: deque[_Item] = deque()
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._rung = False
+        self._next_commit = 0.0
         self._closed = False
         self._sequence, self._head = 0, frames.GENESIS
         self._segment, self._size, self._fd, self._lock = 0, 0, -1, -1
@@ -142,6 +146,8 @@ class JournalWriter:
         """Take all that waits, write and sync it, tell; False once closed and nothing is left."""
         with contextlib.suppress(queue.Empty):
             self._bell.get(timeout=_LINGER_S)
+        if not self._closed and (pause_s := self._next_commit - time.monotonic()) > 0:
+            time.sleep(pause_s)  # A lone record never waits: the commit before it is long past.
         self._rung = False  # Before taking: what comes from now on rings again.
         closed, items, size = self._closed, [], 0
         while self._items and size < _BATCH_BYTES:
@@ -151,6 +157,7 @@ class JournalWriter:
             self._bell.put(None)  # The rest of a batch that was cut.
         if items:
             self._write(payload for payload, _ in items)
+            self._next_commit = time.monotonic() + _COMMIT_INTERVAL_S
             waiting = deque(on_durable for _, on_durable in items if on_durable is not None)
             if waiting:
                 self._on_loop(self._tell, waiting)

@@ -117,32 +117,33 @@ _REQUIRED = ("model", "messages", "prompt", "input")
 
 
 class Request:
-    """A body as raw fields, with the known ones checked. `take` decodes one of them; null and absent are None."""
+    """A body as raw fields, the known ones checked and decoded. `take` gives one of them; null and absent are None."""
 
-    __slots__ = ("_shapes", "fields")
+    __slots__ = ("_values", "fields")
 
     def __init__(self, body: bytes, shapes: dict[str, msgspec.json.Decoder[Any]]) -> None:
         """Raises InvalidInput, naming the field, for anything that is not a request of this shape."""
         self.fields = _fields(body)
-        self._shapes = shapes
         for name in _REQUIRED:
             if name in shapes and name not in self.fields:
                 raise InvalidInput(
                     f"Missing required parameter: '{name}'.", code="missing_required_parameter", param=name
                 )
-        for name in self.fields.keys() & shapes.keys():
-            self.take(name)
+        self._values = {
+            name: _decoded(name, value, shapes[name]) for name, value in self.fields.items() if name in shapes
+        }
 
     def take(self, name: str) -> Any:
-        raw = self.fields.get(name)
-        if raw is None:
-            return None
-        try:
-            return self._shapes[name].decode(raw)
-        except msgspec.ValidationError as error:
-            raise InvalidInput(f"Invalid value for '{name}': {error}.", param=name) from error
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"Invalid JSON in '{name}'.", code="invalid_json", param=name) from error
+        return self._values.get(name)
+
+
+def _decoded(name: str, value: msgspec.Raw, shape: msgspec.json.Decoder[Any]) -> Any:
+    try:
+        return shape.decode(value)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"Invalid value for '{name}': {error}.", param=name) from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"Invalid JSON in '{name}'.", code="invalid_json", param=name) from error
 
 
 def shapes(types: dict[str, Any]) -> dict[str, msgspec.json.Decoder[Any]]:

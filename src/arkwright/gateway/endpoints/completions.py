@@ -26,15 +26,17 @@ def create(worker: Worker, exchange: Exchange) -> None:
     request = Request(exchange.body, _SHAPES)
     model = find_model(worker.state, principal, request.take("model"), "chat")
     prompts = _prompts(request)
-    if request.take("max_tokens") is None:
-        request.fields["max_tokens"] = raw(OUTPUT_TOKENS_DEFAULT)
+    limit = request.take("max_tokens")
+    if limit is None:
+        limit = OUTPUT_TOKENS_DEFAULT
+        request.fields["max_tokens"] = raw(limit)
     worker.forward(
         Ask(
             exchange,
             principal,
             model,
             input_tokens_max=len(request.fields["prompt"]),
-            output_tokens_max=max(1, request.take("max_tokens")),
+            output_tokens_max=max(1, limit),
             choices=max(request.take("n") or 1, request.take("best_of") or 1) * max(1, len(prompts)),
             planner=lambda target: _plan(request, prompts, target, model.name),
         )
