@@ -27,7 +27,7 @@ class _Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         data = self._waiting + data
         while (end := data.find(b"\r\n\r\n")) >= 0:
-            at = data.find(b"content-length: ") + 16
+            at = data[:end].lower().find(b"content-length: ") + 16
             length = int(data[at : data.find(b"\r\n", at)])
             if len(data) < end + 4 + length:
                 break
