@@ -24,6 +24,7 @@ _NOT_SETTINGS = {
     "ARKWRIGHT_CHROMIUM",
     "ARKWRIGHT_LIFELINE_FD",  # How a supervisor tells its children that it lives.
     "ARKWRIGHT_PROCESS_NAME",
+    "ARKWRIGHT_TEST_DATABASE_URL",
 }
 _SECRET = {"database_url"}
 
