@@ -216,3 +216,10 @@ def test_what_is_not_supported_is_refused_in_words(client: openai.OpenAI) -> Non
         client.embeddings.create(model=VECTORS, input="x", dimensions=64)
     with pytest.raises(openai.BadRequestError, match="echo"):
         client.completions.create(model=MODEL, prompt="x", echo=True, max_tokens=2)
+
+
+def test_the_log_of_an_engine_can_be_read(platform: Platform) -> None:
+    log = platform.cli_json("deployments", "logs", MODEL)
+    assert any(f"serving {MODEL}" in line for line in log["lines"])
+    refused = platform.cli("deployments", "logs", "absent", check=False)
+    assert (refused.returncode, "absent" in refused.stderr) == (1, True)

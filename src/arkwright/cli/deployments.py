@@ -1,5 +1,6 @@
 """`arkwright deployments`: models that run on this platform's own machines."""
 
+import sys
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -28,6 +29,23 @@ def show(name: str, *, json_output: JsonOption = False, at: TargetOptions = HERE
     """Show a deployment and its replicas."""
     with at.client() as client:
         _show([client.get(f"/deployments/{segment(name)}")], json_output)
+
+
+@app.command
+def logs(
+    name: str,
+    *,
+    lines: Annotated[int, Parameter(help="How many of the last lines.")] = 100,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
+) -> None:
+    """Show the end of what the deployment's engine wrote."""
+    with at.client() as client:
+        log = client.get(f"/deployments/{segment(name)}/logs", lines=lines)
+    if json_output:
+        tables.print_json(log)
+    else:
+        sys.stdout.write("\n".join([*log["lines"], f"({log['file']})", ""]))
 
 
 @app.command(name="set")

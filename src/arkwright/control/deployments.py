@@ -12,10 +12,12 @@ from msgspec import UNSET, UnsetType
 from arkwright import engines
 from arkwright.basics.errors import Conflict, InvalidInput
 from arkwright.basics.ids import new_id
+from arkwright.basics.settings import Settings
 from arkwright.control.session import Change, Page, Session, given, missing, page, record, word
 from arkwright.store import catalog
 from arkwright.store.catalog import Deployment, DesiredState, Replica, ReplicaState
 from arkwright.store.database import Connection
+from arkwright.store.weights import ModelStore
 
 SOURCE_LENGTH_MAX = 1000
 
@@ -62,6 +64,20 @@ async def get(connection: Connection, reference: str) -> Deployment:
     if found is None:
         raise missing("deployment", reference)
     return found
+
+
+class LogView(msgspec.Struct, frozen=True):
+    """The end of what a replica on this host wrote, oldest line first."""
+
+    file: str
+    lines: list[str]
+
+
+async def logs(settings: Settings, connection: Connection, reference: str, lines: int) -> LogView:
+    """Raises NotFound."""
+    deployment = await get(connection, reference)
+    driver = engines.engine(deployment.engine).driver(settings, ModelStore(settings.model_store_path).get)
+    return LogView(str(driver.log_file(deployment.id)), driver.logs(deployment.id, lines))
 
 
 async def observed(connection: Connection, reference: str) -> DeploymentView:

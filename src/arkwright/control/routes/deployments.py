@@ -1,12 +1,16 @@
 """/deployments"""
 
+from typing import Annotated
+
 from litestar import delete, get, patch, post, put
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from arkwright.control import deployments
-from arkwright.control.deployments import DeploymentFields, DeploymentSpec, DeploymentView
+from arkwright.control.deployments import DeploymentFields, DeploymentSpec, DeploymentView, LogView
 from arkwright.control.routes.call import LIMIT, After, Call, Limit
 from arkwright.control.session import Page, given
+
+Lines = Annotated[int, QueryParameter(description="How many of the last lines.", ge=1, le=1000)]
 
 
 @get("/deployments")
@@ -26,6 +30,12 @@ async def create_deployment(call: Call, data: JSONBody[DeploymentSpec]) -> Deplo
 async def get_deployment(call: Call, deployment: FromPath[str]) -> DeploymentView:
     async with call.reading() as connection:
         return await deployments.observed(connection, deployment)
+
+
+@get("/deployments/{deployment:str}/logs")
+async def get_deployment_logs(call: Call, deployment: FromPath[str], lines: Lines = 100) -> LogView:
+    async with call.reading() as connection:
+        return await deployments.logs(call.platform.settings, connection, deployment, lines)
 
 
 @put("/deployments/{deployment:str}")
@@ -49,4 +59,12 @@ async def delete_deployment(call: Call, deployment: FromPath[str]) -> None:
         await deployments.delete(session, deployment)
 
 
-ROUTES = [list_deployments, create_deployment, get_deployment, ensure_deployment, update_deployment, delete_deployment]
+ROUTES = [
+    list_deployments,
+    create_deployment,
+    get_deployment,
+    get_deployment_logs,
+    ensure_deployment,
+    update_deployment,
+    delete_deployment,
+]
