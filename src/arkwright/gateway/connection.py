@@ -65,7 +65,8 @@ class Connection(asyncio.Protocol):
         self._limits = limits
         self._connections = connections
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
+        self._version = "1.1"
         self._waiting: deque[Exchange | ArkwrightError] = deque()  # Parsed, not yet handled; an error ends the line.
         self._waiting_bytes = 0
         self._current: Exchange | None = None
@@ -96,12 +97,14 @@ class Connection(asyncio.Protocol):
         self._connections.discard(self)
         self._closing = True
         self._waiting.clear()
+        self._transport = self._exchange = self._parser = None  # No cycle is left: a body must not await a collector.
+        self._chunks = []
         current, self._current = self._current, None
         if current is not None:
             current.disconnected()
 
     def data_received(self, data: bytes) -> None:
-        if self._closing:
+        if self._closing or self._parser is None:
             return
         if self._in_head:
             self._head_bytes += len(data)
@@ -159,8 +162,10 @@ class Connection(asyncio.Protocol):
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        assert self._parser is not None, "called by the parser"
         self._in_head = False
         self._head_bytes = 0
+        self._version = self._parser.get_http_version()
         self._check_framing()
         path, _, query = self._url.partition(b"?")
         if not path.startswith(b"/"):
@@ -183,7 +188,7 @@ class Connection(asyncio.Protocol):
             self._await(self._limits.body_timeout_s)
 
     def on_message_complete(self) -> None:
-        exchange = self._exchange
+        exchange, self._exchange = self._exchange, None
         if exchange is None or self._closing:
             return
         exchange.body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
@@ -206,7 +211,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def can_chunk(self) -> bool:
-        return self._parser.get_http_version() != "1.0"
+        return self._version != "1.0"
 
     def write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -316,11 +321,11 @@ class Connection(asyncio.Protocol):
         hosts = sum(name == b"host" for name, _ in self._headers)
         if lengths and codings:
             raise InvalidInput("A request has either a length or a transfer coding, not both.", code="invalid_http")
-        if self._parser.get_http_version() not in ("1.0", "1.1"):
+        if self._version not in ("1.0", "1.1"):
             raise InvalidInput("This server speaks HTTP/1.1.", code="invalid_http")
         if len(codings) > 1 or (codings and codings[0].strip().lower() != b"chunked"):
             raise InvalidInput("The only transfer coding taken is chunked.", code="invalid_http")
-        if hosts > 1 or (hosts == 0 and self._parser.get_http_version() == "1.1"):
+        if hosts > 1 or (hosts == 0 and self._version == "1.1"):
             raise InvalidInput("A request has exactly one Host header.", code="invalid_http")
         if lengths and int(lengths[0]) > self._limits.body_bytes_max:
             raise self._too_large()

@@ -77,7 +77,8 @@ class Exchange:
         headers = self._headers(content_type if body else None, extra, cors=cors)
         if status not in (204, 304):
             headers.append((b"content-length", b"%d" % len(body)))
-        self._ended = self.begun = True
+        self.begun = True
+        self._end()
         self._connection.write(http.head(status, headers) + (b"" if self._head_only else body))
         self._connection.exchange_ended(self)
 
@@ -120,7 +121,7 @@ class Exchange:
         """The last bytes of a streamed answer: only now may the client believe that it has all of it."""
         if self._ended:
             return
-        self._ended = True
+        self._end()
         if not self._head_only:
             end = http.chunk(last) + http.LAST_CHUNK if self._chunked else last
             if end:
@@ -130,15 +131,21 @@ class Exchange:
     def abort(self) -> None:
         """Break the connection off, so that the client can't take what it has for the whole answer."""
         if not self._ended:
-            self._ended = True
+            self._end()
             self._connection.abort()
 
     def disconnected(self) -> None:
         """The client hung up before its answer ended."""
         if not self._ended:
-            self._ended = True
-            if self.on_disconnect is not None:
-                self.on_disconnect()
+            told = self.on_disconnect
+            self._end()
+            if told is not None:
+                told()
+
+    def _end(self) -> None:
+        """Whoever owns the exchange hears no more of it, and is not kept alive by it."""
+        self._ended = True
+        self.on_disconnect = self.on_full = self.on_drained = None
 
     def _headers(self, content_type: bytes | None, extra: Headers | None, *, cors: bool) -> Headers:
         headers: Headers = [(b"x-request-id", self.request_id.encode())]

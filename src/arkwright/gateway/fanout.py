@@ -52,6 +52,12 @@ class FanOut:
             if part.call is not None:
                 part.call.cancel()
 
+    def forget(self) -> None:
+        """Let the parts and their calls go: they hold each other, and this."""
+        for part in self._parts:
+            part.call = None
+        self._parts = []
+
     # What the parts report
 
     def headed(self, part: "_Part") -> None:

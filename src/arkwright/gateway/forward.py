@@ -3,6 +3,7 @@
 Law: `Charging.settle` or `Charging.void` is called exactly once for each Forward, whatever client and upstream do.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ class Forward:
         self._targets = worker.choose(admitted.model)
         self._target = Target("", "", "", "")
         self._call: Call | FanOut | None = None
+        self._patience: asyncio.TimerHandle | None = None  # How long a client that hung up is read on for.
         self._ended = False
         self._disconnected = False
         self._loaded = False
@@ -148,6 +150,11 @@ class Forward:
 
     def _end(self) -> None:
         self._ended = True
+        if isinstance(self._call, FanOut):
+            self._call.forget()
+        self._call = None
+        if self._patience is not None:
+            self._patience.cancel()
         self._load(-1)
         self._worker.ended(self)
 
@@ -262,7 +269,7 @@ class Forward:
         if self._target.traits.on_disconnect == "stop":
             self._stop()
         else:
-            self._worker.loop.call_later(self._worker.settings.drain_timeout_s, self._stop)
+            self._patience = self._worker.loop.call_later(self._worker.settings.drain_timeout_s, self._stop)
 
     def _stop(self) -> None:
         """Nobody waits for this answer: bill what was generated until now, nothing if nothing was."""

@@ -86,9 +86,10 @@ class Call:
     def cancel(self) -> None:
         """Close the connection: what engines take as the order to stop generating. Reports nothing."""
         if not self.done:
+            connection = self._connection
             self._finish()
-            if self._connection is not None:
-                self._connection.abort()
+            if connection is not None:
+                connection.abort()
 
     def begin(self, connection: "_Connection", *, reused: bool) -> None:
         if self.done:  # Cancelled while the connection was being made.
@@ -124,6 +125,7 @@ class Call:
 
     def _finish(self) -> None:
         self.done = True
+        self._connection = None
         self._pool.calls.discard(self)
 
 
@@ -248,7 +250,7 @@ class _Connection(asyncio.Protocol):
                 self._call.fail("its answer is not valid HTTP")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        call, self._transport = self._call, None
+        call, self._transport, self._parser = self._call, None, None
         if call is None:
             return
         if self._until_close and exc is None:

@@ -1,12 +1,17 @@
 """Every way a request can end, and what it then costs."""
 
 import asyncio
+import gc
 import json
 from typing import Any
 
 import pytest
 
 from arkwright.domain.metering import Usage
+from arkwright.gateway.connection import Connection
+from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.forward import Forward
+from arkwright.gateway.upstream import Call
 from tests.doubles.gateway_host import (
     DISABLED,
     EXPIRED,
@@ -336,3 +341,27 @@ async def test_a_request_waits_for_money_that_others_only_hold(gateway: GatewayH
     assert sum(answer.status == 200 for answer in answers) == 10
     assert {answer.status for answer in answers} == {200, 402}
     assert gateway.words.reserved(0) == 10 * actual
+
+
+def living(kind: type) -> list[object]:
+    return [found for found in gc.get_objects() if isinstance(found, kind)]
+
+
+async def test_nothing_of_a_request_waits_for_the_collector(gateway: GatewayHost, upstream: OpenAIUpstream) -> None:
+    """A body of many megabytes must be gone with its request: the collector runs seldom in a gateway."""
+    gc.collect()
+    gc.disable()
+    try:
+        for model, stream in (("mock", False), ("mock", True), ("llama", False), ("status-500", False), ("dies", True)):
+            await gateway.chat(model, stream=stream, n=2 if model == "llama" else 1)
+        await gateway.chat("mock", "ak-wrong")
+        await hang_up(gateway, "slow", 2)
+        await gateway.quiet()
+        async with asyncio.timeout(5):
+            while gateway.worker.connections:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)  # The last turns of the loop, in which closed transports are let go.
+        assert len(upstream.requests) >= 6
+        assert [living(kind) for kind in (Connection, Exchange, Forward, Call)] == [[], [], [], []]
+    finally:
+        gc.enable()
