@@ -21,7 +21,7 @@ from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.gateway.charging import Charging
 from arkwright.gateway.connection import Connection
-from arkwright.gateway.router import route
+from arkwright.gateway.router import check, route
 from arkwright.gateway.state import State
 from arkwright.gateway.worker import Worker
 from arkwright.host.leases import LeaseWords
@@ -196,11 +196,18 @@ async def start(tmp_path: Path, content: Snapshot, **settings: Any) -> GatewayHo
     worker = Worker(loop, made, words, slot, Charging(writer, slot))
     worker.use(State(content, b"\0" * 32))
     current = [made]
-    server = await loop.create_server(
-        lambda: Connection(loop, lambda x: route(worker, x), lambda _: None, current[0], worker.connections),
-        "127.0.0.1",
-        0,
-    )
+
+    def connection() -> Connection:
+        return Connection(
+            loop,
+            lambda exchange: route(worker, exchange),
+            lambda exchange: check(worker, exchange),
+            lambda _: None,
+            current[0],
+            worker.connections,
+        )
+
+    server = await loop.create_server(connection, "127.0.0.1", 0)
     host = GatewayHost(worker, words, writer, made.paths.journal, server.sockets[0].getsockname()[1], current)
 
     async def sweep() -> None:

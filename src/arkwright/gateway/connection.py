@@ -44,23 +44,30 @@ class Limits(Protocol):
     def write_timeout_s(self) -> float: ...
 
 
+LONG_BODY_BYTES = 64 * 1024
+
 Handler = Callable[[Exchange], None]
-Told = Callable[[Exchange], None]
 
 
 class Connection(asyncio.Protocol):
-    """`handle` is called with one exchange at a time, the next only after the one before it ended."""
+    """`handle` is called with one exchange at a time, the next only after the one before it ended.
+
+    `check` sees the head of a request whose body is long, before any of it is kept; what it raises is the answer.
+    `ended` hears of every answer.
+    """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         handle: Handler,
-        ended: Told,
+        check: Handler,
+        ended: Handler,
         limits: Limits,
         connections: set["Connection"],
     ) -> None:
         self._loop = loop
         self._handle = handle
+        self._check = check
         self._ended = ended
         self._limits = limits
         self._connections = connections
@@ -173,6 +180,9 @@ class Connection(asyncio.Protocol):
         method = self._parser.get_method().decode("ascii", "replace")
         exchange = Exchange(self, method, path.decode("latin-1"), query, self._headers)
         exchange.keep_alive = self._parser.should_keep_alive()
+        length = exchange.header(b"content-length")
+        if int(length) > LONG_BODY_BYTES if length else exchange.header(b"transfer-encoding"):
+            self._check(exchange)
         self._exchange = exchange
         if self._current is None:
             self._await(self._limits.body_timeout_s)

@@ -20,7 +20,7 @@ from arkwright.basics.settings import Settings
 from arkwright.gateway.charging import Charging
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
-from arkwright.gateway.router import route
+from arkwright.gateway.router import check, route
 from arkwright.gateway.state import State, read_snapshot
 from arkwright.gateway.worker import Worker
 from arkwright.host import lifeline
@@ -105,6 +105,9 @@ class _Process:
         def handle(exchange: Exchange) -> None:
             route(worker, exchange)
 
+        def checked(exchange: Exchange) -> None:
+            check(worker, exchange)
+
         def ended(exchange: Exchange) -> None:
             worker.metrics.answered(exchange.status)
 
@@ -114,7 +117,9 @@ class _Process:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((self._settings.host, self._settings.port))
         return await loop.create_server(
-            lambda: Connection(loop, handle, ended, self._settings, worker.connections), sock=listener, backlog=BACKLOG
+            lambda: Connection(loop, handle, checked, ended, self._settings, worker.connections),
+            sock=listener,
+            backlog=BACKLOG,
         )
 
     async def _ready(self, worker: Worker) -> None:

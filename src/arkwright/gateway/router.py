@@ -7,6 +7,7 @@ import structlog
 
 from arkwright.basics.errors import ArkwrightError, InternalError, MethodNotAllowed, NotFound
 from arkwright.gateway import passthrough
+from arkwright.gateway.admission import authenticate
 from arkwright.gateway.endpoints import chat, completions, embeddings, health, models
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.worker import Worker
@@ -46,6 +47,12 @@ def route(worker: Worker, exchange: Exchange) -> None:
     except Exception:  # broad: connection. A mistake of ours is this request's 500, not every request's end.
         log.exception("an endpoint failed", request_id=exchange.request_id, path=exchange.path)
         exchange.fail(InternalError("Something went wrong on our side. Please tell the operator the request id."))
+
+
+def check(worker: Worker, exchange: Exchange) -> None:
+    """Before a long body is read: who has no key can't make a worker keep it. Raises an ArkwrightError."""
+    if exchange.path.startswith(_DATA_PLANE):
+        authenticate(worker.state, exchange)
 
 
 def _find(exchange: Exchange) -> Endpoint:

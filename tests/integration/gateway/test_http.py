@@ -107,6 +107,14 @@ async def test_a_body_that_grows_too_long_is_refused(gateway: GatewayHost) -> No
         assert (await read_answer(reader)).status == 413
 
 
+async def test_a_long_body_without_a_key_is_refused_unread(gateway: GatewayHost) -> None:
+    async with gateway.connect() as (reader, writer):
+        headers = {"authorization": "Bearer ak-wrong", "content-length": "20000000"}
+        writer.write(head("POST", "/v1/chat/completions", headers))
+        answer = await read_answer(reader)
+        assert (answer.status, answer.json["error"]["code"]) == (401, "invalid_api_key")
+
+
 @pytest.mark.parametrize(
     "lines", [b"x-a: " + b"y" * 40_000, b"\r\n".join(b"x-%d: y" % n for n in range(200))], ids=["long", "many"]
 )
