@@ -40,7 +40,7 @@ SMUGGLING = {
     "two hosts": b"GET /v1/models HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
     "absolute target": b"GET http://evil/ HTTP/1.1\r\nhost: x\r\n\r\n",
     "not HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    "bad chunk size": b"POST /v1/models HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n\r\n",
+    "bad chunk size": head("POST", "/v1/models", AUTH | {"transfer-encoding": "chunked"}) + b"zz\r\n\r\n",
     "version 2": b"GET /v1/models HTTP/2.0\r\nhost: x\r\n\r\n",
     "nul in a value": b"GET /v1/models HTTP/1.1\r\nhost: x\r\nx-a: \x00\r\n\r\n",
 }
