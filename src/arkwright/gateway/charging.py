@@ -55,6 +55,15 @@ def estimated(input_bytes: int, output_tokens: int) -> Metered:
     return Metered(Usage(input_tokens=-(-input_bytes // 4), output_tokens=output_tokens), "estimated")
 
 
+def unrecorded() -> Unavailable:
+    """What a client is told while nothing can be written down."""
+    return Unavailable(
+        "Requests can't be recorded right now, so none is served. The operator has been told.",
+        code="journal_unavailable",
+        retry_after_s=5,
+    )
+
+
 class Charging:
     """The one door from a worker's requests to its journal and its lease words."""
 
@@ -81,11 +90,7 @@ class Charging:
         )
         if self._journal is None or not self.works:
             self._release(admitted)
-            raise Unavailable(
-                "Requests can't be recorded right now, so none is served. The operator has been told.",
-                code="journal_unavailable",
-                retry_after_s=5,
-            )
+            raise unrecorded()
         self._journal.append(records.encode(intent))
 
     def settle(
@@ -151,12 +156,11 @@ class Charging:
         if organization.billing != "prepaid":
             return 0
         row, hold = organization.lease_row, admitted.hold_pico
-        missing = amount_pico - hold
-        if missing > 0 and self._slot.reserve(row, missing):
-            hold, missing = amount_pico, 0
-        uncollected = max(0, missing)
-        self._slot.settle(row, hold, amount_pico - uncollected)
-        return uncollected
+        if amount_pico > hold:
+            hold += self._slot.reserve_up_to(row, amount_pico - hold)
+        collected = min(amount_pico, hold)
+        self._slot.settle(row, hold, collected)
+        return amount_pico - collected
 
     def _release(self, admitted: Admitted) -> None:
         if admitted.hold_pico:

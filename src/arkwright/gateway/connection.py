@@ -45,6 +45,7 @@ class Limits(Protocol):
 
 
 LONG_BODY_BYTES = 64 * 1024
+REQUEST_SECONDS_MAX = 600.0  # From a request's first byte to its last, however it drips.
 
 Handler = Callable[[Exchange], None]
 
@@ -90,6 +91,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0  # Arrived since the last message ended, while a head is awaited.
         self._field_bytes = 0  # Names and values of the head being parsed.
         self._in_head = True
+        self._began = 0.0
         self._exchange: Exchange | None = None
 
     # asyncio.Protocol
@@ -154,6 +156,7 @@ class Connection(asyncio.Protocol):
         self._field_bytes = 0
         self._in_head = True
         self._exchange = None
+        self._began = self._loop.time()
         if self._current is None:
             self._await(self._limits.header_timeout_s)
 
@@ -175,6 +178,8 @@ class Connection(asyncio.Protocol):
         self._version = self._parser.get_http_version()
         self._check_framing()
         path, _, query = self._url.partition(b"?")
+        if path.startswith((b"http://", b"https://")):  # The absolute form, which a server must understand.
+            path = b"/" + path.split(b"/", 3)[3] if path.count(b"/") > 2 else b"/"
         if not path.startswith(b"/"):
             raise InvalidInput("The request target must be a path.", code="invalid_http")
         method = self._parser.get_method().decode("ascii", "replace")
@@ -195,7 +200,8 @@ class Connection(asyncio.Protocol):
             raise self._too_large()
         self._chunks.append(data)
         if self._current is None:
-            self._await(self._limits.body_timeout_s)
+            left = self._began + REQUEST_SECONDS_MAX - self._loop.time()
+            self._await(min(self._limits.body_timeout_s, left))
 
     def on_message_complete(self) -> None:
         exchange, self._exchange = self._exchange, None
@@ -260,6 +266,14 @@ class Connection(asyncio.Protocol):
             self._current.keep_alive = self._current.begun and self._current.keep_alive
         elif not self._waiting:
             self._close()
+
+    def give_up(self, error: ArkwrightError) -> None:
+        """End the request in hand at once: in words as long as nothing was said, by breaking off after that."""
+        if self._current is not None and not self._current.begun:
+            self._current.keep_alive = False
+            self._current.fail(error)
+        else:
+            self.abort()
 
     def expire(self) -> None:
         """The deadline is over: who never finished a request is told so, who never read an answer is cut off."""
@@ -326,19 +340,24 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _check_framing(self) -> None:
-        lengths = [value for name, value in self._headers if name == b"content-length"]
-        codings = [value for name, value in self._headers if name == b"transfer-encoding"]
-        hosts = sum(name == b"host" for name, _ in self._headers)
-        if lengths and codings:
-            raise InvalidInput("A request has either a length or a transfer coding, not both.", code="invalid_http")
+        """Refuse whatever two servers could read in two ways."""
         if self._version not in ("1.0", "1.1"):
             raise InvalidInput("This server speaks HTTP/1.1.", code="invalid_http")
+        lengths, codings = self._all(b"content-length"), self._all(b"transfer-encoding")
+        if lengths and codings:
+            raise InvalidInput("A request has either a length or a transfer coding, not both.", code="invalid_http")
         if len(codings) > 1 or (codings and codings[0].strip().lower() != b"chunked"):
             raise InvalidInput("The only transfer coding taken is chunked.", code="invalid_http")
+        if len(self._all(b"authorization")) > 1:
+            raise InvalidInput("A request has one Authorization header at most.", code="invalid_http")
+        hosts = len(self._all(b"host"))
         if hosts > 1 or (hosts == 0 and self._version == "1.1"):
             raise InvalidInput("A request has exactly one Host header.", code="invalid_http")
         if lengths and int(lengths[0]) > self._limits.body_bytes_max:
             raise self._too_large()
+
+    def _all(self, name: bytes) -> list[bytes]:
+        return [value for key, value in self._headers if key == name]
 
     def _head_too_large(self) -> HeadTooLarge:
         return HeadTooLarge(f"The request's head is longer than {self._limits.header_bytes_max} bytes.")

@@ -1,11 +1,24 @@
 """What this worker has seen, as Prometheus text. Counts only; never a customer's name, key or words."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
 from arkwright.domain.metering import Usage
 from arkwright.gateway.charging import Served
 
 # Upper edges in microseconds: first-token times and durations from a millisecond to minutes.
 _BUCKETS_US = (1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
                10_000_000, 30_000_000, 60_000_000, 300_000_000)  # fmt: skip
+
+
+_STALE_S = 5.0
+
+Families = dict[str, list[str]]  # "name type" → its series.
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Families)
 
 
 class Histogram:
@@ -65,31 +78,60 @@ class Metrics:
             self._ttft.observe(served.ttft_us)
         self._duration.observe(duration_us)
 
-    def render(self, *, connections: int, in_flight: int, snapshot_version: int) -> bytes:
-        """The text a scraper gets from this worker; `worker` tells the series of several workers apart."""
+    def families(self, *, connections: int, in_flight: int, snapshot_version: int) -> Families:
+        """This worker's series by family; `worker` tells those of several workers apart."""
         label = f'worker="{self._worker}"'
-        lines = [
-            "# TYPE arkwright_http_answers_total counter",
-            *(f'arkwright_http_answers_total{{{label},status="{k}"}} {n}' for k, n in sorted(self._answers.items())),
-            "# TYPE arkwright_requests_total counter",
-            *(
+        return {
+            "arkwright_http_answers_total counter": [
+                f'arkwright_http_answers_total{{{label},status="{status}"}} {count}'
+                for status, count in sorted(self._answers.items())
+            ],
+            "arkwright_requests_total counter": [
                 f'arkwright_requests_total{{{label},endpoint="{endpoint}",target="{target}",finish="{finish}"}} {count}'
                 for (endpoint, target, finish), count in sorted(self._served.items())
-            ),
-            "# TYPE arkwright_tokens_total counter",
-            *(
+            ],
+            "arkwright_tokens_total counter": [
                 f'arkwright_tokens_total{{{label},kind="{kind}",target="{target}"}} {count}'
                 for (kind, target), count in sorted(self._tokens.items())
+            ],
+            "arkwright_connections gauge": [f"arkwright_connections{{{label}}} {connections}"],
+            "arkwright_requests_in_flight gauge": [f"arkwright_requests_in_flight{{{label}}} {in_flight}"],
+            "arkwright_snapshot_version gauge": [f"arkwright_snapshot_version{{{label}}} {snapshot_version}"],
+            "arkwright_ttft_seconds histogram": self._ttft.lines("arkwright_ttft_seconds", label),
+            "arkwright_request_duration_seconds histogram": self._duration.lines(
+                "arkwright_request_duration_seconds", label
             ),
-            "# TYPE arkwright_connections gauge",
-            f"arkwright_connections{{{label}}} {connections}",
-            "# TYPE arkwright_requests_in_flight gauge",
-            f"arkwright_requests_in_flight{{{label}}} {in_flight}",
-            "# TYPE arkwright_snapshot_version gauge",
-            f"arkwright_snapshot_version{{{label}}} {snapshot_version}",
-            "# TYPE arkwright_ttft_seconds histogram",
-            *self._ttft.lines("arkwright_ttft_seconds", label),
-            "# TYPE arkwright_request_duration_seconds histogram",
-            *self._duration.lines("arkwright_request_duration_seconds", label),
-        ]
-        return ("\n".join(lines) + "\n").encode()
+        }
+
+
+def render(workers: Sequence[Families]) -> bytes:
+    """One text for all workers of this host: whichever of them a scrape reaches answers for all."""
+    lines = []
+    for family in dict.fromkeys(family for worker in workers for family in worker):
+        lines.append(f"# TYPE {family}")
+        lines += [line for worker in workers for line in worker.get(family, ())]
+    return ("\n".join(lines) + "\n").encode()
+
+
+class Board:
+    """`run/metrics/<slot>.json`, where each worker of this host leaves its families every second for the others."""
+
+    def __init__(self, directory: Path, slot: int) -> None:
+        self._directory = directory
+        self._mine = directory / f"{slot}.json"
+        directory.mkdir(exist_ok=True)
+
+    def put(self, families: Families) -> None:
+        """Raises OSError when the disk does not take it."""
+        fresh = self._mine.with_suffix(".new")
+        fresh.write_bytes(_encoder.encode(families))
+        fresh.rename(self._mine)
+
+    def others(self, now: float) -> list[Families]:
+        """What the other living workers left last."""
+        found = []
+        for path in sorted(self._directory.glob("*.json")):
+            with suppress(OSError, msgspec.DecodeError):
+                if path != self._mine and now - path.stat().st_mtime < _STALE_S:
+                    found.append(_decoder.decode(path.read_bytes()))
+        return found

@@ -27,6 +27,11 @@ def forward(worker: Worker, exchange: Exchange) -> None:
     exchange.on_drained = relay.call.resume
 
 
+def to_console(_: Worker, exchange: Exchange) -> None:
+    """People who open the base address in a browser look for the console."""
+    exchange.answer(303, b"", extra=[(b"location", b"/console")], cors=False)
+
+
 class _Relay:
     """The consumer of one such call."""
 

@@ -29,6 +29,7 @@ from arkwright.store.journal import JournalFailed, JournalWriter
 
 SNAPSHOT_POLL_S = 0.05
 SWEEP_S = 0.25
+METRICS_S = 1.0
 LEASE_FILE_WAIT_S = 30.0
 JOURNAL_RETRY_S = 2.0
 BACKLOG = 4096
@@ -72,6 +73,8 @@ class _Process:
             lifeline.write_ready(self._paths, {"pid": os.getpid(), "port": self._settings.port, "slot": slot.index})
         await self._stopping.wait()
         server.close()
+        if not worker.charging.works:
+            worker.give_up()
         await self._drain(worker)
         housekeeping.cancel()
         worker.close()
@@ -96,6 +99,7 @@ class _Process:
                 slot=slot.index,
                 segment_bytes=self._settings.segment_bytes,
                 call_soon_threadsafe=loop.call_soon_threadsafe,
+                on_failure=lambda _: self._stopping.set(),
             )
         except (OSError, JournalFailed) as error:
             log.error("the journal can't be opened; no request is served until it can", error=str(error))
@@ -144,17 +148,18 @@ class _Process:
 
     async def _housekeeping(self, worker: Worker, words: LeaseWords) -> None:
         loop = asyncio.get_running_loop()
-        began = swept = loop.time()
+        began = swept = posted = loop.time()
         while True:
             self._follow(worker, words)
             await asyncio.sleep(SNAPSHOT_POLL_S)
             if loop.time() - swept >= SWEEP_S:
                 swept = loop.time()
                 worker.sweep()
+                if swept - posted >= METRICS_S:
+                    posted = swept
+                    worker.post_metrics()
                 if not worker.charging.works and swept - began >= JOURNAL_RETRY_S:
-                    # What was in flight can't be recorded any more; a fresh process begins a fresh journal, if it can.
-                    log.error("the journal can't be written; the worker stops, to be started anew")
-                    self._stopping.set()
+                    self._stopping.set()  # A fresh process begins a fresh journal, if it can.
 
     async def _drain(self, worker: Worker) -> None:
         """Let what is under way end, for a bounded time; new connections already go to other workers."""

@@ -21,6 +21,7 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
     "/v1/completions": {"POST": completions.create},
     "/v1/embeddings": {"POST": embeddings.create},
     "/v1/models": {"GET": models.index},
+    "/": {"GET": passthrough.to_console},
     "/healthz": {"GET": health.healthz},
     "/readyz": {"GET": health.readyz},
     "/metrics": {"GET": health.metrics},

@@ -4,6 +4,8 @@ Holds the last snapshot, the journal, the lease slot and the pools of upstream c
 """
 
 import asyncio
+import time
+from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -12,11 +14,11 @@ from arkwright.basics.errors import ArkwrightError, Unavailable
 from arkwright.basics.settings import Settings
 from arkwright.domain.catalog import Model, Target
 from arkwright.gateway.admission import HoldRefused, Principal, admit
-from arkwright.gateway.charging import Charging
+from arkwright.gateway.charging import Charging, unrecorded
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.forward import Forward
-from arkwright.gateway.metrics import Metrics
+from arkwright.gateway.metrics import Board, Families, Metrics, render
 from arkwright.gateway.plan import Planner
 from arkwright.gateway.state import State
 from arkwright.gateway.upstream import Pool
@@ -26,6 +28,14 @@ from arkwright.wire.http import request_head_prefix
 # How long a request waits for money that others only hold, and how often it looks.
 HOLD_WAIT_S = 2.0
 HOLD_POLL_S = 0.02
+
+
+class ControlTimeouts(NamedTuple):
+    """How long the control process may take: it answers people, and a frozen one must not keep them waiting."""
+
+    connect_timeout_s: float = 2.0
+    first_byte_timeout_s: float = 20.0
+    stream_idle_timeout_s: float = 20.0
 
 
 class Ask(NamedTuple):
@@ -55,9 +65,10 @@ class Worker:
         self._state: State | None = None
         self.charging = charging
         self.metrics = Metrics(slot.index)
+        self._board = Board(settings.paths.run / "metrics", slot.index)
         self.connections: set[Connection] = set()
         self.forwards: set[object] = set()  # Requests under way, with or without their client.
-        self.control = Pool(loop, f"unix:{settings.paths.control_socket}", settings)
+        self.control = Pool(loop, f"unix:{settings.paths.control_socket}", ControlTimeouts())
         self._words = words
         self._slot = slot
         self._pools: dict[str, Pool] = {}
@@ -175,11 +186,25 @@ class Worker:
         for pool in (self.control, *self._pools.values()):
             pool.sweep(now)
 
+    def post_metrics(self) -> None:
+        """Leave this worker's counters where the others find them."""
+        with suppress(OSError):  # A full disk; the next second tries again.
+            self._board.put(self._families())
+
     def render_metrics(self) -> bytes:
+        """The counters of every worker of this host."""
+        return render([self._families(), *self._board.others(time.time())])
+
+    def _families(self) -> Families:
         version = self._state.version if self._state is not None else 0
-        return self.metrics.render(
+        return self.metrics.families(
             connections=len(self.connections), in_flight=len(self.forwards), snapshot_version=version
         )
+
+    def give_up(self) -> None:
+        """The journal failed: what waits for its record never gets it, and is told so."""
+        for connection in list(self.connections):
+            connection.give_up(unrecorded())
 
     def close(self) -> None:
         for connection in list(self.connections):

@@ -240,6 +240,18 @@ class Slot:
         finally:
             _unlock(self._fd, _LOCK_ROWS + row)
 
+    def reserve_up_to(self, row: int, amount_pico: int) -> int:
+        """Hold as much of an amount as the ceiling leaves room for; returns how much that was."""
+        shared, words = self._shared, self._words
+        at = shared._row(row)
+        _lock(self._fd, _LOCK_ROWS + row)
+        try:
+            held_pico = min(amount_pico, leases.available(words[at], shared.reserved(row)))
+            words[at + 1 + 2 * self.index] += held_pico
+            return held_pico
+        finally:
+            _unlock(self._fd, _LOCK_ROWS + row)
+
     def settle(self, row: int, hold_pico: int, charged_pico: int) -> None:
         """Turn a hold into what was charged of it, at most the hold. Raises ValueError, changing nothing."""
         mine = self._own(row, hold_pico)

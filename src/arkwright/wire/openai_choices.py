@@ -15,7 +15,12 @@ def usage_object(counts: list[Counts], choices_per_prompt: int) -> dict[str, Any
     """OpenAI's usage object for all choices together."""
     usage: dict[str, Any] = msgspec.to_builtins(inclusive(counts, choices_per_prompt))
     usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
-    return {name: value for name, value in usage.items() if value is not None}
+    return _without_null(usage)
+
+
+def _without_null(value: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: part for name, part in value.items() if part is not None}
+    return {name: _without_null(part) if isinstance(part, dict) else part for name, part in kept.items()}
 
 
 class ChoiceStream:

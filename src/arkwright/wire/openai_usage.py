@@ -32,8 +32,10 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 def disjoint(usage: OpenAIUsage) -> Counts | None:
-    """None when the object counts nothing at all: that is "usage missing", not "usage zero"."""
+    """None when the object counts nothing at all, or less: that is "usage missing", not "usage zero"."""
     if usage.prompt_tokens is None and usage.completion_tokens is None:
+        return None
+    if min(usage.prompt_tokens or 0, usage.completion_tokens or 0) < 0:
         return None
     prompt, completion = _count(usage.prompt_tokens), _count(usage.completion_tokens)
     details = usage.prompt_tokens_details or PromptDetails()

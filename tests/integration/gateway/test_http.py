@@ -38,7 +38,8 @@ SMUGGLING = {
     "space before colon": b"GET /v1/models HTTP/1.1\r\nhost: x\r\ncontent-length : 3\r\n\r\nabc",
     "no host": b"GET /v1/models HTTP/1.1\r\n\r\n",
     "two hosts": b"GET /v1/models HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
-    "absolute target": b"GET http://evil/ HTTP/1.1\r\nhost: x\r\n\r\n",
+    "two authorizations": head("GET", "/v1/models", AUTH | {"Authorization": "Bearer x"}),
+    "no path": b"GET v1/models HTTP/1.1\r\nhost: x\r\n\r\n",
     "not HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "bad chunk size": head("POST", "/v1/models", AUTH | {"transfer-encoding": "chunked"}) + b"zz\r\n\r\n",
     "version 2": b"GET /v1/models HTTP/2.0\r\nhost: x\r\n\r\n",
@@ -121,6 +122,12 @@ async def test_a_long_body_without_a_key_is_refused_unread(gateway: GatewayHost)
 async def test_a_head_too_large_is_refused(gateway: GatewayHost, lines: bytes) -> None:
     answer = await raw(gateway, b"GET /v1/models HTTP/1.1\r\nhost: x\r\n" + lines + b"\r\n\r\n")
     assert (answer.status, answer.json["error"]["code"]) == (431, "request_head_too_large")
+
+
+async def test_the_absolute_form_of_a_target_is_understood(gateway: GatewayHost) -> None:
+    assert (await raw(gateway, head("GET", "http://any.example/v1/models/mock", AUTH))).json["id"] == "mock"
+    people = await raw(gateway, head("GET", "/", {}))
+    assert (people.status, people.headers["location"]) == (303, "/console")
 
 
 async def test_head_options_and_cross_origin(gateway: GatewayHost) -> None:
@@ -226,6 +233,11 @@ async def test_health_and_metrics_need_no_key(gateway: GatewayHost) -> None:
     await gateway.chat("cached")
     text = (await gateway.call("GET", "/metrics")).body.decode()
     assert 'arkwright_tokens_total{worker="0",kind="input",target="mock"} 800' in text
+    other = gateway.worker.settings.paths.run / "metrics" / "7.json"
+    other.write_text('{"arkwright_tokens_total counter":["arkwright_tokens_total{worker=\\"7\\"} 5"]}')
+    text = (await gateway.call("GET", "/metrics")).body.decode()
+    assert 'arkwright_tokens_total{worker="7"} 5' in text
+    assert text.count("# TYPE arkwright_tokens_total") == 1
 
 
 async def test_not_ready_says_what_is_missing(gateway: GatewayHost) -> None:

@@ -56,7 +56,8 @@ class Alone:
                     await asyncio.sleep(0.05)
 
 
-async def start(paths: DataDir) -> Alone:
+async def start(paths: DataDir, *, file_bytes_max: int | None = None) -> Alone:
+    """`file_bytes_max`: no file of the process may grow beyond it, as on a disk that is full."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -65,7 +66,10 @@ async def start(paths: DataDir) -> Alone:
         "ARKWRIGHT_DATA_DIR": str(paths.root),
         "ARKWRIGHT_PORT": str(port),
     }
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "arkwright.app", "gateway", env=environment)
+    argv = [sys.executable, "-m", "arkwright.app", "gateway"]
+    if file_bytes_max is not None:
+        argv = ["prlimit", f"--fsize={file_bytes_max}", *argv]
+    process = await asyncio.create_subprocess_exec(*argv, env=environment)
     alone = Alone(paths, port, process)
     await alone.listens()
     return alone
@@ -124,3 +128,25 @@ async def test_without_a_journal_nothing_is_served_and_the_process_ends_to_be_st
     assert "journal" in (await again.ask("GET", "/readyz")).json["missing"]
     async with asyncio.timeout(10):
         assert await again.process.wait() == 0
+
+
+async def test_when_the_disk_is_full_the_request_is_told_so_and_the_process_ends_to_be_started_anew(
+    alone: Alone,
+) -> None:
+    alone.process.kill()
+    await alone.process.wait()
+    full = await start(alone.paths, file_bytes_max=20_000)
+    answers: list[Answer] = []
+    async with asyncio.timeout(20):
+        while not answers or answers[-1].status == 200:
+            answers.append(await full.chat("mock", POSTPAID))
+    assert len(answers) > 5
+    assert (answers[-1].status, answers[-1].json["error"]["code"]) == (503, "journal_unavailable")
+    async with asyncio.timeout(10):
+        assert await full.process.wait() == 0
+    settled = [record for record in records_in(alone.paths.journal) if type(record).__name__ == "Settled"]
+    assert len(settled) == len(answers) - 1
+    again = await start(alone.paths)
+    assert (await again.chat("mock", POSTPAID)).status == 200
+    again.process.kill()
+    await again.process.wait()
