@@ -80,6 +80,7 @@ class Forward:
         if self._bytes <= limit:
             self._chunks.append(data)
         elif self._status == 200:
+            self._cancel()
             self._broken(UpstreamFailed(f"The answer of the model is longer than {limit} bytes."))
 
     def on_end(self) -> None:

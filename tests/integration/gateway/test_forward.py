@@ -136,6 +136,13 @@ async def test_another_target_serves_what_the_first_could_not(gateway: GatewayHo
     assert [charge.target for charge in gateway.settled()] == ["b"] * 4
 
 
+async def test_an_answer_without_end_is_broken_off(gateway: GatewayHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arkwright.gateway.forward.ANSWER_BYTES_MAX", 100)
+    answer = await gateway.chat("mock")
+    assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_error")
+    await nothing_charged(gateway)
+
+
 @pytest.mark.parametrize("model", ["dies", "errors"])
 async def test_an_upstream_that_breaks_mid_stream_bills_what_was_delivered(gateway: GatewayHost, model: str) -> None:
     gateway.words.set_ceiling(0, UNIT)
