@@ -30,6 +30,7 @@ from arkwright.basics.errors import (
     Unavailable,
 )
 from arkwright.basics.ids import new_event_id, request_id
+from arkwright.control import control_characters
 from arkwright.control.platform import Platform
 from arkwright.control.routes import ROUTES
 from arkwright.control.routes.call import call, require_admin
@@ -54,6 +55,7 @@ def application(platform: Platform, more_routes: Sequence[ControllerRouterHandle
             document,
             *more_routes,
         ],
+        before_request=control_characters.refuse,  # After the guards, so that a stranger's body is not read.
         exception_handlers={Exception: _answer},
         openapi_config=OpenAPIConfig(
             title="Arkwright admin API",

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from arkwright.basics.errors import ArkwrightError, InvalidInput
+from arkwright.control import control_characters
 from arkwright.control.deployments import DeploymentSpec
 from arkwright.control.keys import KeySpec
 from arkwright.control.line_locator import Path, lines_of
@@ -83,6 +84,9 @@ class Declaration:
         for name in document:
             if name not in TABLES:
                 raise self._error((name,), f"unknown table {name!r}{_nearest(name, list(TABLES))}")
+        unfit = control_characters.place(document)
+        if unfit is not None:
+            raise self._error(unfit, f"{unfit[0]}: {control_characters.refusal(str(unfit[-1])).message}")
         self.entries = [
             entry for table, kind in TABLES.items() for entry in self._entries(table, kind, document.get(table, []))
         ]
