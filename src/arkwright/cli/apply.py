@@ -50,5 +50,7 @@ def _print_change(change: dict[str, Any]) -> None:
 def _read(file: Path) -> str:
     try:
         return sys.stdin.read() if str(file) == "-" else file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot read {file}: {error}") from None
+    except OSError as error:
+        raise InvalidInput(f"cannot read {file}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"cannot read {file}: it is not UTF-8 ({error.reason} at byte {error.start})") from None

@@ -66,7 +66,8 @@ def set_(
 
 
 @app.command
-def delete(name: str, *, at: TargetOptions = HERE) -> None:
+def delete(name: str, *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
     """Offer a model no longer; its prices and charges stay."""
     with at.client() as client:
         client.delete(f"/models/{path(name)}")
+    tables.show_deleted("model", name, json_output=json_output)

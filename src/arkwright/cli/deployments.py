@@ -66,10 +66,11 @@ def set_(
 
 
 @app.command
-def delete(name: str, *, at: TargetOptions = HERE) -> None:
+def delete(name: str, *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
     """Delete a deployment that serves no model; its processes end."""
     with at.client() as client:
         client.delete(f"/deployments/{segment(name)}")
+    tables.show_deleted("deployment", name, json_output=json_output)
 
 
 def _show(rows: list[dict[str, object]], json_output: bool) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from arkwright.basics.errors import InvalidInput
 from arkwright.cli import tables
 from arkwright.cli.options import JsonOption
 from arkwright.cli.target import HERE, TargetOptions
@@ -24,4 +25,7 @@ def export(
     elif file is None:
         print(text, end="")
     else:
-        file.write_text(text)
+        try:
+            file.write_text(text)
+        except OSError as error:
+            raise InvalidInput(f"cannot write {file}: {error.strerror or error}") from None

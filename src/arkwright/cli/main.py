@@ -64,4 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # The reader of our output went away, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(EXIT_FAILED) from None
+    except OSError as error:  # A path or a disk of the user's: the operating system says it best.
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"arkwright: {where}{error.strerror or error}\n")
+        raise SystemExit(EXIT_FAILED) from None
     raise SystemExit(result if isinstance(result, int) else 0)

@@ -60,10 +60,13 @@ def update(
 
 
 @app.command
-def remove(login: str, organization: Organization = "default", *, at: TargetOptions = HERE) -> None:
+def remove(
+    login: str, organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE
+) -> None:
     """End a membership; the person stays known."""
     with at.client() as client:
         client.delete(f"/organizations/{segment(organization)}/members/{segment(login)}")
+    tables.show_deleted("member", login, json_output=json_output, done="removed")
 
 
 @app.command(name="reset-password")

@@ -50,7 +50,8 @@ def set_(
 
 
 @app.command
-def delete(name: str, *, at: TargetOptions = HERE) -> None:
+def delete(name: str, *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
     """Delete a provider that serves no model."""
     with at.client() as client:
         client.delete(f"/providers/{segment(name)}")
+    tables.show_deleted("provider", name, json_output=json_output)

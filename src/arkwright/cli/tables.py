@@ -39,6 +39,14 @@ def show_fields(answer: Mapping[str, Any], *, json_output: bool, fields: Sequenc
         print(f"{field.replace('_', ' '):<{width}}  {text(answer.get(field))}")
 
 
+def show_deleted(noun: str, name: str, *, json_output: bool, done: str = "deleted") -> None:
+    """What was done to something that is no more."""
+    if json_output:
+        print_json({"noun": noun, "name": name, "action": done})
+    else:
+        print(f"{noun} {name}: {done}")
+
+
 def print_json(answer: Any) -> None:
     print(json.dumps(answer, indent=2, ensure_ascii=False))
 

@@ -1,0 +1,78 @@
+"""Commands that speak to a platform, with an admin API that answers as it is told: what they send and print."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from arkwright.cli import main as program
+from arkwright.cli.client import Client
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+class Answers:
+    """What the admin API says to each call; keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.answer: Any = None
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append((request.method, request.url.raw_path.decode()))
+        if isinstance(self.answer, str):
+            return httpx.Response(200, text=self.answer)
+        return httpx.Response(204) if self.answer is None else httpx.Response(200, json=self.answer)
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    found = Answers()
+
+    @contextmanager
+    def connected(*_: object) -> Iterator[Client]:
+        with httpx.Client(transport=httpx.MockTransport(found), base_url="http://control") as http:
+            yield Client(http, "the platform")
+
+    monkeypatch.setattr(Client, "connect", connected)
+    return found
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], answers: Answers) -> Run:
+    def called(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            program.main(arguments)
+        told = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, told.out, told.err
+
+    return called
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("members", "remove", "x"),
+        ("providers", "delete", "x"),
+        ("catalog", "delete", "x"),
+        ("deployments", "delete", "x"),
+    ],
+)
+def test_what_was_deleted_is_told(run: Run, command: tuple[str, ...]) -> None:
+    code, out, _ = run(*command)
+    assert (code, len(out.splitlines()), " x: " in out) == (0, 1, True)
+    code, out, _ = run(*command, "--json")
+    assert (code, json.loads(out)["name"]) == (0, "x")
+
+
+def test_a_path_that_cannot_be_used_is_one_sentence(run: Run, answers: Answers, tmp_path: Path) -> None:
+    answers.answer = "# nothing\n"
+    for command in (("export", "/nope/x"), ("apply", "/nope/x"), ("apply", str(tmp_path))):
+        code, out, err = run(*command)
+        assert (code, out, len(err.splitlines())) == (1, "", 1)
+        assert command[1] in err
