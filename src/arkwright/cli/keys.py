@@ -1,5 +1,6 @@
 """`arkwright keys`: API keys of an organization."""
 
+import re
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -13,6 +14,10 @@ app = App(name="keys", help="API keys: made, narrowed, disabled. A secret is sho
 _COLUMNS = ("id", "project", "name", "hint", "models", "expires_at", "disabled")
 
 Organization = Annotated[str, Parameter(name=["--organization", "-o"], help="Name or id.")]
+Owner = Annotated[
+    str | None,
+    Parameter(name=["--organization", "-o"], help="Name or id; needed only for a key that is meant by its name."),
+]
 Models = Annotated[list[str] | None, Parameter(name="--model", negative="", help="Only these models; repeat it.")]
 Expires = Annotated[str | None, Parameter(help="When it stops working, such as 2027-01-31T00:00:00Z.")]
 
@@ -51,7 +56,7 @@ def create(
 @app.command
 def update(
     key: str,
-    organization: Organization = "default",
+    organization: Owner = None,
     *,
     name: str | None = None,
     model: Models = None,
@@ -60,31 +65,34 @@ def update(
     json_output: JsonOption = False,
     at: TargetOptions = HERE,
 ) -> None:
-    """Change what is given; the rest stays."""
+    """Change what is given of a key, by its id or name; the rest stays."""
     models = [] if every_model else model
     body = given({"name": name, "models": models, "expires_at": expires_at})
     with at.client() as client:
-        answer = client.patch(f"/organizations/{segment(organization)}/keys/{segment(key)}", body)
+        answer = client.patch(_path(key, organization), body)
     tables.show(answer, json_output=json_output, columns=_COLUMNS)
 
 
 @app.command
-def disable(
-    key: str, organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE
-) -> None:
-    """Refuse a key, by its id. It can be enabled again; keys are never deleted, since charges name them."""
+def disable(key: str, organization: Owner = None, *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
+    """Refuse a key, by its id or name. It can be enabled again; keys are never deleted, since charges name them."""
     _set_disabled(key, organization, True, json_output, at)
 
 
 @app.command
-def enable(
-    key: str, organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE
-) -> None:
+def enable(key: str, organization: Owner = None, *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
     """Serve a disabled key again."""
     _set_disabled(key, organization, False, json_output, at)
 
 
-def _set_disabled(key: str, organization: str, disabled: bool, json_output: bool, at: TargetOptions) -> None:
+def _set_disabled(key: str, organization: str | None, disabled: bool, json_output: bool, at: TargetOptions) -> None:
     with at.client() as client:
-        answer = client.patch(f"/organizations/{segment(organization)}/keys/{segment(key)}", {"disabled": disabled})
+        answer = client.patch(_path(key, organization), {"disabled": disabled})
     tables.show(answer, json_output=json_output, columns=_COLUMNS)
+
+
+def _path(key: str, organization: str | None) -> str:
+    """An id says which key, in whichever organization; a name means one only within an organization."""
+    if organization is None and re.fullmatch(r"key_[0-9a-z]{26}", key):
+        return f"/keys/{segment(key)}"
+    return f"/organizations/{segment(organization or 'default')}/keys/{segment(key)}"

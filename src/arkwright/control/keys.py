@@ -3,6 +3,7 @@
 Law: a secret is told when the key is made and is nowhere afterwards but, as its SHA-256, in the database.
 """
 
+import difflib
 from datetime import UTC, datetime
 
 import msgspec
@@ -12,7 +13,7 @@ from arkwright.basics.errors import Conflict, InvalidInput
 from arkwright.basics.ids import new_api_key, new_id, secret_sha256
 from arkwright.control import projects
 from arkwright.control.session import Change, Page, Session, given, missing, model_name, page, record, title
-from arkwright.store import tenancy
+from arkwright.store import catalog, tenancy
 from arkwright.store.database import Connection
 from arkwright.store.tenancy import ApiKey, Organization
 
@@ -40,9 +41,22 @@ class KeySpec(KeyFields, kw_only=True, forbid_unknown_fields=True, omit_defaults
     secret: str | UnsetType = UNSET
 
 
-async def get(connection: Connection, organization: Organization, key_id: str) -> ApiKey:
-    """Within this organization only. Raises NotFound."""
-    found = await tenancy.key(connection, organization.id, key_id)
+async def get(connection: Connection, organization: Organization, reference: str) -> ApiKey:
+    """By id, or by name where only one key has it; within this organization only. Raises NotFound, Conflict."""
+    found = await tenancy.key(connection, organization.id, reference)
+    if found is not None:
+        return found
+    named = await tenancy.keys_by_name(connection, organization.id, reference) if reference else []
+    if not named:
+        raise missing("key", reference)
+    if len(named) > 1:
+        raise Conflict(f"{organization.name!r} has several keys named {reference!r}: say which by its id", param="key")
+    return named[0]
+
+
+async def get_anywhere(connection: Connection, key_id: str) -> ApiKey:
+    """By id, whichever organization it belongs to: for the platform's operators only. Raises NotFound."""
+    found = await tenancy.key_anywhere(connection, key_id)
     if found is None:
         raise missing("key", key_id)
     return found
@@ -61,6 +75,7 @@ async def create(session: Session, organization: Organization, spec: KeySpec) ->
     else:
         secret = new_api_key()
     project = await projects.wanted(session, organization, spec.project)
+    now = datetime.now(UTC)
     key = _checked(
         ApiKey(
             id=new_id("key"),
@@ -72,9 +87,14 @@ async def create(session: Session, organization: Organization, spec: KeySpec) ->
             models=sorted(set(spec.models)) if spec.models is not UNSET else [],
             expires_at=None if spec.expires_at is UNSET else spec.expires_at,
             disabled=spec.disabled is True,
-            created_at=datetime.now(UTC),
+            created_at=now,
         )
     )
+    if key.expires_at is not None and key.expires_at <= now:
+        raise InvalidInput(
+            f"expires_at {key.expires_at.isoformat()} has passed: a new key would never work", param="expires_at"
+        )
+    await _refuse_unknown(session.connection, key.models)
     await tenancy.insert_key(session.connection, key, secret_sha256(secret))
     told = secret if spec.secret is UNSET else None  # What the operator gave needs no telling.
     return await _record(session, organization, None, key, told)
@@ -104,6 +124,7 @@ async def update(session: Session, organization: Organization, before: ApiKey, f
     if "models" in wanted:
         wanted["models"] = sorted(set(wanted["models"]))
     after = _checked(msgspec.structs.replace(before, **wanted))
+    await _refuse_unknown(session.connection, sorted(set(after.models) - set(before.models)))
     if after != before:
         await tenancy.update_key(session.connection, after)
     return await _record(session, organization, before, after)
@@ -136,10 +157,20 @@ def _checked(key: ApiKey) -> ApiKey:
     if len(key.models) > MODELS_MAX:
         raise InvalidInput(f"a key names at most {MODELS_MAX} models; leave the list empty for all", param="models")
     for model in key.models:
-        model_name(model, "models")  # A model may be allowed before it exists.
+        model_name(model, "models")
     if key.expires_at is not None and key.expires_at.tzinfo is None:
         raise InvalidInput("expires_at needs its time zone, such as 2027-01-31T00:00:00Z", param="expires_at")
     return key
+
+
+async def _refuse_unknown(connection: Connection, names: list[str]) -> None:
+    """A name that no model has is a slip of the pen. What a key names already may be a model that was deleted since."""
+    known = set(await catalog.model_names(connection)) if names else set()
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise InvalidInput(f"models: there is no model {name!r}{hint}", param="models")
 
 
 async def _record(

@@ -142,6 +142,10 @@ async def models(connection: Connection, *, after: str = "", limit: int) -> list
     return [Model(**row._asdict()) async for row in _queries.model_page(connection, after=after, limit=limit)]
 
 
+async def model_names(connection: Connection) -> list[str]:
+    return [row.name async for row in _queries.model_names(connection)]
+
+
 async def insert_model(
     connection: Connection, model: Model, *, provider_id: str | None, deployment_id: str | None
 ) -> None:

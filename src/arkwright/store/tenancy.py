@@ -167,6 +167,17 @@ async def key(connection: Connection, organization_id: str, key_id: str) -> ApiK
     return _key(await _queries.key_by_id(connection, organization_id=organization_id, id=key_id))
 
 
+async def key_anywhere(connection: Connection, key_id: str) -> ApiKey | None:
+    """Whichever organization it belongs to: only for who may see them all."""
+    return _key(await _queries.key_anywhere(connection, id=key_id))
+
+
+async def keys_by_name(connection: Connection, organization_id: str, name: str) -> list[ApiKey]:
+    """Two at most, which is enough to know that a name is not one key's."""
+    rows = _queries.keys_by_name(connection, organization_id=organization_id, name=name)
+    return [ApiKey(**row._asdict()) async for row in rows]
+
+
 async def key_by_secret(connection: Connection, secret_sha256: bytes) -> ApiKey | None:
     """Whichever organization it belongs to: the caller must look."""
     return _key(await _queries.key_by_secret(connection, secret_sha256=secret_sha256))

@@ -110,6 +110,9 @@ async def test_another_organizations_things_are_not_there(admin: Admin) -> None:
 
 async def test_a_keys_secret_is_told_once_and_stored_nowhere(admin: Admin) -> None:
     await _organization(admin, "acme")
+    await admin.post("/providers", {"name": "up", "base_url": "http://127.0.0.1:9/v1"})
+    for name in ("m1", "m2"):
+        await admin.post("/models", {"name": name, "provider": "up", "context_tokens": 100})
     made = await admin.post("/organizations/acme/keys", {"name": "k", "models": ["m2", "m1", "m1"]})
     secret = made["secret"]
     assert secret.startswith("ak-")

@@ -76,3 +76,16 @@ def test_a_path_that_cannot_be_used_is_one_sentence(run: Run, answers: Answers, 
         code, out, err = run(*command)
         assert (code, out, len(err.splitlines())) == (1, "", 1)
         assert command[1] in err
+
+
+def test_a_key_is_meant_by_its_id_or_by_its_name_in_an_organization(run: Run, answers: Answers) -> None:
+    key = "key_" + "0" * 26
+    answers.answer = {"id": key}
+    for arguments in ((key,), (key, "-o", "acme"), ("k", "-o", "acme"), ("k",)):
+        assert run("keys", "disable", *arguments)[0] == 0
+    assert [path.removeprefix("/admin/v1") for _, path in answers.asked] == [
+        f"/keys/{key}",
+        f"/organizations/acme/keys/{key}",
+        "/organizations/acme/keys/k",
+        "/organizations/default/keys/k",
+    ]

@@ -42,8 +42,18 @@ async def get_key(call: Call, organization: FromPath[str], key: FromPath[str]) -
 async def update_key(call: Call, organization: FromPath[str], key: FromPath[str], data: JSONBody[KeyChanges]) -> ApiKey:
     async with call.changing() as session:
         owner = await organizations.get(session.connection, organization)
-        await keys.update(session, owner, await keys.get(session.connection, owner, key), data)
-        return await keys.get(session.connection, owner, key)
+        change = await keys.update(session, owner, await keys.get(session.connection, owner, key), data)
+        return await keys.get(session.connection, owner, change.id)
 
 
-ROUTES = [list_keys, create_key, get_key, update_key]
+@patch("/keys/{key:str}")
+async def update_key_anywhere(call: Call, key: FromPath[str], data: JSONBody[KeyChanges]) -> ApiKey:
+    """By its id, whichever organization it belongs to."""
+    async with call.changing() as session:
+        found = await keys.get_anywhere(session.connection, key)
+        owner = await organizations.get(session.connection, found.organization_id)
+        change = await keys.update(session, owner, found, data)
+        return await keys.get(session.connection, owner, change.id)
+
+
+ROUTES = [list_keys, create_key, get_key, update_key, update_key_anywhere]

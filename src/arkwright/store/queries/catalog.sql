@@ -73,6 +73,9 @@ FROM model LEFT JOIN provider ON provider.id = model.provider_id
 LEFT JOIN deployment ON deployment.id = model.deployment_id
 WHERE model.id > :after ORDER BY model.id LIMIT :limit;
 
+-- name: model_names
+SELECT name FROM model;
+
 -- name: model_insert!
 INSERT INTO model (id, name, kind, provider_id, deployment_id, upstream_name, context_tokens, max_output_tokens)
 VALUES (:id, :name, :kind, :provider_id, :deployment_id, :upstream_name, :context_tokens, :max_output_tokens);

@@ -85,6 +85,20 @@ SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS 
 FROM api_key JOIN project ON project.id = api_key.project_id
 WHERE api_key.secret_sha256 = :secret_sha256;
 
+-- name: key_anywhere^
+-- For the platform's operators, who may see every organization.
+SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
+       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at
+FROM api_key JOIN project ON project.id = api_key.project_id
+WHERE api_key.id = :id;
+
+-- name: keys_by_name
+SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
+       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at
+FROM api_key JOIN project ON project.id = api_key.project_id
+WHERE api_key.organization_id = :organization_id AND api_key.name = :name
+ORDER BY api_key.id LIMIT 2;
+
 -- name: key_by_name^
 -- Names are for people and may repeat; the oldest key of that name is the one a file means.
 SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
