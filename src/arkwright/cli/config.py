@@ -1,10 +1,10 @@
 """`arkwright config`: the settings as this very command would run with them."""
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from arkwright.basics import settings
+from arkwright.cli import tables
 from arkwright.cli.options import DataDirOption, JsonOption
 
 
@@ -20,4 +20,4 @@ def config(*, json_output: JsonOption = False, data_dir: DataDirOption = None) -
     for origin in origins:
         value = ", ".join(origin.value) if isinstance(origin.value, tuple) else str(origin.value)
         table.add_row(origin.name, value or '""', origin.source, origin.meaning)
-    Console().print(table)
+    tables.print_table(table)

@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Table
 
 from arkwright.basics import settings
+from arkwright.cli import tables
 from arkwright.cli.options import EXIT_FAILED, EXIT_OK, DataDirOption, JsonOption
 from arkwright.sources import pulling
 from arkwright.store.model_list import ListedModel, listed
@@ -44,7 +45,7 @@ def list_models(*, json: JsonOption = False, data_dir: DataDirOption = None, mod
         state = "pulled" if row["pulled"] else "not pulled"
         size = f"{row['bytes'] / 1e6:,.0f} MB"
         table.add_row(row["reference"], row["kind"], str(row["context_tokens"]), row["license"], size, state)
-    Console().print(table)
+    tables.print_table(table)
 
 
 @app.command

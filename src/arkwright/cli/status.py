@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from arkwright.basics import clock, settings
-from arkwright.cli import inspection
+from arkwright.cli import inspection, tables
 from arkwright.cli.inspection import View
 from arkwright.cli.options import EXIT_FAILED, EXIT_NOT_RUNNING, EXIT_OK, DataDirOption, JsonOption
 
@@ -44,7 +44,7 @@ def _show(seen: View) -> None:
             str(process.restarts),
             process.last_exit or "-",
         )
-    console.print(table)
+    tables.print_table(table)
     behind = [worker for worker in seen.workers if worker.loaded_version != seen.snapshot_version]
     unsettled = "unknown" if seen.journal.unsettled_bytes is None else f"{seen.journal.unsettled_bytes:,} bytes"
     console.print(f"database  {seen.database}", soft_wrap=True)

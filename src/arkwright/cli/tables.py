@@ -5,10 +5,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-_PIPE_WIDTH = 500
+_ENDLESS = 100_000  # A pipe has no width: whoever reads it wants a line for each row, and all of it.
+_FOLDED_MIN = 10
+_WHOLE = ("id", "hint", "amount", "balance", "charged", "credited", "currency", "held", "uncollected")
 
 
 def show(answer: Any, *, json_output: bool, columns: Sequence[str], empty: str = "Nothing yet.") -> None:
@@ -19,14 +23,29 @@ def show(answer: Any, *, json_output: bool, columns: Sequence[str], empty: str =
     rows: Iterable[Mapping[str, Any]] = answer if isinstance(answer, list) else [answer]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold", no_wrap=column == "id")
+        add_column(table, column.replace("_", " "), whole=column in _WHOLE or column.endswith(("_id", "_per_million")))
     for row in rows:
-        table.add_row(*(text(row.get(column)) for column in columns))
+        table.add_row(*(escape(text(row.get(column))) for column in columns))
     if table.row_count:
-        # A pipe has no width: whoever reads it wants a line for each row.
-        Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+        print_table(table)
     else:
         note(empty)
+
+
+def add_column(table: Table, heading: str, *, whole: bool = False) -> None:
+    """`whole`: what is copied from the table, such as an id or an amount, is neither folded nor cut."""
+    table.add_column(heading, overflow="ignore" if whole else "fold", no_wrap=whole)
+
+
+def print_table(table: Table) -> None:
+    """On a terminal its columns share the width, but for those that are whole; anywhere else it is as wide as it is."""
+    terminal = sys.stdout.isatty()
+    console = Console(highlight=False, width=None if terminal else _ENDLESS)
+    for column in table.columns:
+        if terminal:  # A column that folds keeps some width, too: squeezed to nothing it would be gone.
+            longest = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+            column.min_width = longest if column.no_wrap else min(longest, _FOLDED_MIN)
+    console.print(table, crop=False)
 
 
 def show_fields(answer: Mapping[str, Any], *, json_output: bool, fields: Sequence[str]) -> None:

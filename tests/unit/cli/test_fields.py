@@ -49,3 +49,22 @@ def test_an_empty_list_says_so_beside_the_output(capsys: pytest.CaptureFixture[s
     tables.show([], json_output=False, columns=("name",))
     out, err = capsys.readouterr()
     assert (out, err) == ("", "Nothing yet.\n")
+
+
+def test_on_a_terminal_ids_and_amounts_stay_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    rows = [{"id": "key_" + "0" * 26, "name": "y " * 40, "balance": "-1" * 20, "models": ["m" * 9] * 9}]
+    tables.show(rows, json_output=False, columns=("id", "name", "balance", "models"))
+    out = capsys.readouterr().out
+    assert str(rows[0]["id"]) in out
+    assert str(rows[0]["balance"]) in out
+    assert len(out.splitlines()) > 3, "the others share what is left"
+
+
+def test_what_looks_like_markup_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.show([{"name": "[bold]a[/]" + "b" * 600}], json_output=False, columns=("name",))
+    assert "[bold]a[/]" + "b" * 600 in capsys.readouterr().out
