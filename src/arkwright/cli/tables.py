@@ -12,6 +12,7 @@ from rich.table import Table
 
 _ENDLESS = 100_000  # A pipe has no width: whoever reads it wants a line for each row, and all of it.
 _FOLDED_MIN = 10
+_PADDING = 2  # A blank on each side of a column.
 _WHOLE = ("id", "hint", "amount", "balance", "charged", "credited", "currency", "held", "uncollected")
 
 
@@ -39,12 +40,11 @@ def add_column(table: Table, heading: str, *, whole: bool = False) -> None:
 
 def print_table(table: Table) -> None:
     """On a terminal its columns share the width, but for those that are whole; anywhere else it is as wide as it is."""
-    terminal = sys.stdout.isatty()
-    console = Console(highlight=False, width=None if terminal else _ENDLESS)
-    for column in table.columns:
-        if terminal:  # A column that folds keeps some width, too: squeezed to nothing it would be gone.
-            longest = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
-            column.min_width = longest if column.no_wrap else min(longest, _FOLDED_MIN)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _ENDLESS)
+    for column in table.columns:  # One that folds keeps some width, too: squeezed to nothing it would be gone.
+        longest = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        column.min_width = longest if column.no_wrap else min(longest, _FOLDED_MIN)
+    console.width = max(console.width, sum((column.min_width or 0) + _PADDING for column in table.columns))
     console.print(table, crop=False)
 
 
