@@ -15,7 +15,7 @@ app = App(name="audit", help="Proof that the bill equals what was served; who ch
 def verify(*, json_output: JsonOption = False, at: TargetOptions = HERE) -> int:
     """Read every journal and the whole ledger again. Exit code: 0 all agrees, 1 something does not."""
     with at.client() as client:
-        report = client.post("/audit/verify")
+        report = client.post_long("/audit/verify")
     if json_output:
         tables.print_json(report)
         return EXIT_OK if report["ok"] else EXIT_FAILED

@@ -14,7 +14,8 @@ from arkwright.basics.errors import ArkwrightError, InvalidInput, Unavailable
 from arkwright.basics.paths import DataDir
 
 PREFIX = "/admin/v1"
-TIMEOUT_S = 60.0
+TIMEOUT_S = 10.0
+LONG_S = 600.0  # For what reads or writes a whole platform.
 PAGE = 200
 
 
@@ -75,6 +76,10 @@ class Client:
     def post(self, path: str, body: Any = None, **parameters: Any) -> Any:
         return self._json("POST", path, body, parameters=parameters)
 
+    def post_long(self, path: str) -> Any:
+        """For what takes minutes on a platform that has served for years."""
+        return self._request("POST", path, timeout=LONG_S).json()
+
     def put(self, path: str, body: Any) -> Any:
         return self._json("PUT", path, body)
 
@@ -96,10 +101,10 @@ class Client:
 
     def send_text(self, path: str, text: str, **parameters: Any) -> Any:
         """POST a text as it is; the answer's JSON."""
-        return self._request("POST", path, content=text.encode(), parameters=parameters).json()
+        return self._request("POST", path, content=text.encode(), timeout=LONG_S, parameters=parameters).json()
 
     def get_text(self, path: str) -> str:
-        return self._request("GET", path).text
+        return self._request("GET", path, timeout=LONG_S).text
 
     def _json(self, method: str, path: str, body: Any = None, *, parameters: dict[str, Any] | None = None) -> Any:
         answer = self._request(method, path, json=body, parameters=parameters)
@@ -113,6 +118,9 @@ class Client:
             answer = self._http.request(method, PREFIX + path, params=given or None, **body)
         except (httpx.ConnectError, httpx.UnsupportedProtocol) as error:
             raise Unavailable(f"{self._where} does not answer: {error}", code="not_running") from error
+        except httpx.TimeoutException:
+            message = f"{self._where} did not answer in time; `arkwright status` shows what does not"
+            raise Unavailable(message, code="not_running") from None
         except httpx.HTTPError as error:
             raise Unavailable(f"{self._where} broke off: {error or type(error).__name__}") from error
         if not answer.is_success:

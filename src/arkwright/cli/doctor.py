@@ -118,6 +118,17 @@ def _processes(patient: Patient) -> Iterator[Finding]:
         yield Finding("processes", "wrong", "the supervisor does not answer", "run `arkwright down`, then `up`")
 
 
+def _control(patient: Patient) -> Iterator[Finding]:
+    if not patient.running:
+        return
+    silent = inspection.control(patient.settings.paths)
+    if silent:
+        log = patient.settings.paths.logs / "control.log"
+        yield Finding("control", "wrong", silent, f"read {log}; end the process if it is frozen: another takes over")
+    else:
+        yield Finding("control", "ok", "the admin API answers")
+
+
 def _database(patient: Patient) -> Iterator[Finding]:
     url = inspection.database_url(patient.settings, patient.state)
     if url is None:
@@ -130,7 +141,9 @@ def _database(patient: Patient) -> Iterator[Finding]:
     try:
         facts = health.database_facts(url)
     except ArkwrightError as error:
-        mend = "is ARKWRIGHT_DATABASE_URL right, and may this user connect?"
+        log = patient.settings.paths.logs / "postgres.log"
+        external = inspection.external_database(patient.settings, patient.state)
+        mend = "is ARKWRIGHT_DATABASE_URL right, and may this user connect?" if external else f"read {log}"
         yield Finding("database", "wrong", error.message, mend)
         return
     words = f"PostgreSQL {facts.version // 10000}, answers in {facts.answered_in_us / 1000:.1f} ms"
@@ -219,5 +232,5 @@ def _existing(path: Path) -> Path:
 
 
 CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
-    _directory, _port, _processes, _database, _journal, _engine, _clock, _secrets,
+    _directory, _port, _processes, _control, _database, _journal, _engine, _clock, _secrets,
 )  # fmt: skip

@@ -50,7 +50,7 @@ def build() -> App:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not running, 4 already running, 130 interrupted."""
+    """Exit: 0 done, 1 refused or failed, 2 usage, 3 not running or not ready, 4 already running, 130 interrupted."""
     try:
         result = build()(list(sys.argv[1:] if arguments is None else arguments), exit_on_error=False)
     except CycloptsError:  # Told already, with the usage.

@@ -7,19 +7,18 @@ from rich.table import Table
 from arkwright.basics import clock, settings
 from arkwright.cli import inspection, tables
 from arkwright.cli.inspection import View
-from arkwright.cli.options import EXIT_FAILED, EXIT_NOT_RUNNING, EXIT_OK, DataDirOption, JsonOption
+from arkwright.cli.options import EXIT_NOT_RUNNING, EXIT_OK, DataDirOption, JsonOption
 
 
 def status(*, json_output: JsonOption = False, data_dir: DataDirOption = None) -> int:
-    """Show what runs, and whether it is ready. Exit code: 0 ready, 1 not ready, 3 not running."""
+    """Show what runs, and whether it is ready. Exit code: 0 ready, 3 not ready or not running."""
     seen = inspection.view(settings.load({"data_dir": str(data_dir) if data_dir else None}))
     if json_output:
         print(msgspec.json.encode(seen).decode())
     else:
         _show(seen)
-    if not seen.running:
-        return EXIT_NOT_RUNNING
-    return EXIT_OK if seen.ready else EXIT_FAILED
+    serves = seen.running and seen.ready and seen.database_answers and seen.control == "answers"
+    return EXIT_OK if serves else EXIT_NOT_RUNNING
 
 
 def _show(seen: View) -> None:
@@ -47,6 +46,7 @@ def _show(seen: View) -> None:
     tables.print_table(table)
     behind = [worker for worker in seen.workers if worker.loaded_version != seen.snapshot_version]
     unsettled = "unknown" if seen.journal.unsettled_bytes is None else f"{seen.journal.unsettled_bytes:,} bytes"
+    console.print(f"control   {seen.control}", soft_wrap=True)
     console.print(f"database  {seen.database}", soft_wrap=True)
     console.print(f"snapshot  version {seen.snapshot_version}; {len(seen.workers)} workers, {len(behind)} behind")
     console.print(f"journal   {seen.journal.written_bytes:,} bytes written, {unsettled} not in the ledger yet")

@@ -10,7 +10,7 @@ import psycopg
 from arkwright.basics import clock
 from arkwright.basics.errors import Unavailable
 
-CONNECT_TIMEOUT_S = 5
+CONNECT_TIMEOUT_S = 3
 VERSION_MIN = 150_000
 
 
