@@ -35,7 +35,6 @@ REFUSED = [
     ("customer", PASSWORD),
     ("former", PASSWORD),
     ("", ""),
-    ("a\0b", "c"),
 ]
 PAYLOADS = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}${7*7}", "'--><svg onload=alert(1)>"]
 
@@ -148,6 +147,10 @@ async def test_whoever_is_refused_is_refused_alike_after_the_same_work(
     assert len(checked) == len(REFUSED)
     assert all(password_hash.startswith("$argon2id$") for password_hash in checked)
     assert "arkwright_session" not in browser.cookies
+
+
+async def test_a_login_that_nobody_can_have_is_refused_before_any_work(browser: httpx.AsyncClient) -> None:
+    assert (await _sign_in(browser, "a\0b", "c")).status_code == 400
 
 
 async def test_guessing_is_slowed_down_for_one_login_and_not_for_another(browser: httpx.AsyncClient) -> None:
