@@ -37,6 +37,9 @@ def apply(
 def _print_change(change: dict[str, Any]) -> None:
     print(f"{_SIGN[change['action']]} {change['noun']} {change['name']}")
     for field, values in change.get("fields", {}).items():
+        if field == "tiers":
+            _print_tiers(values["old"] or [], values["new"] or [])
+            continue
         new = tables.text(values["new"])
         print(
             f"    {field}: {new}"
@@ -45,6 +48,16 @@ def _print_change(change: dict[str, Any]) -> None:
         )
     if change.get("secret"):
         print(f"    secret, shown this once: {change['secret']}")
+
+
+def _print_tiers(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
+    """A line for each tier that comes, goes or stays."""
+    print("    tiers:")
+    for sign, tiers in (("-", [tier for tier in old if tier not in new]), ("+", new)):
+        for tier in tiers:
+            prices = {name: price for name, price in tier.items() if name != "above_input_tokens"}
+            shown = " " if sign == "+" and tier in old else sign
+            print(f"      {shown} above {tier['above_input_tokens']}: {tables.text(prices)}")
 
 
 def _read(file: Path) -> str:

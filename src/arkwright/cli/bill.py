@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from arkwright.cli import tables
-from arkwright.cli.fields import segment
+from arkwright.cli.fields import moment, segment
 from arkwright.cli.options import JsonOption
 from arkwright.cli.target import HERE, TargetOptions
 
@@ -19,15 +19,23 @@ _LINE = ("model", "charges", "input_tokens", "cached_input_tokens", "output_toke
 def bill(
     *,
     organization: Annotated[str, Parameter(name=["--organization", "-o"], help="Name or id.")] = "default",
-    since: Annotated[str | None, Parameter(help="Such as 2027-01-01T00:00:00Z.")] = None,
-    until: Annotated[str | None, Parameter(help="Such as 2027-02-01T00:00:00Z; not included.")] = None,
+    since: Annotated[str | None, Parameter(help="Such as 2026-11-23, or 2026-11-23T00:00:00Z.")] = None,
+    until: Annotated[str | None, Parameter(help="Such as 2026-12-01, or 2026-12-01T00:00:00Z; not included.")] = None,
     json_output: JsonOption = False,
     at: TargetOptions = HERE,
 ) -> None:
     """Show what an organization has, holds and was charged, to the last unit."""
     with at.client() as client:
-        answer = client.get(f"/organizations/{segment(organization)}/bill", since=since, until=until)
-    tables.show_fields(answer, json_output=json_output, fields=_FIELDS)
-    if not json_output and answer["lines"]:
+        answer = client.get(f"/organizations/{segment(organization)}/bill", since=moment(since), until=moment(until))
+    if json_output:
+        tables.print_json(answer)
+        return
+    balance: str = answer["balance"]
+    fields: tuple[str, ...] = _FIELDS
+    if answer["billing"] == "postpaid" and (balance.startswith("-") or not balance.strip("0.")):
+        answer["owed"] = balance.removeprefix("-")
+        fields = tuple("owed" if field == "balance" else field for field in _FIELDS)
+    tables.show_fields(answer, json_output=False, fields=fields)
+    if answer["lines"]:
         print()
         tables.show(answer["lines"], json_output=False, columns=_LINE)

@@ -1,6 +1,7 @@
 """From what was typed to what the admin API takes. Judges nothing: the platform does, in words."""
 
 import json
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,11 @@ def segment(name: str) -> str:
 def path(name: str) -> str:
     """A model's name at the end of a path, where slashes are its own."""
     return quote(name, safe="/")
+
+
+def moment(text: str | None) -> str | None:
+    """A plain date is its first moment in UTC."""
+    return f"{text}T00:00:00Z" if text and re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) else text
 
 
 def options(pairs: list[str] | None) -> dict[str, Any] | None:

@@ -26,4 +26,6 @@ def exit_code(error: ArkwrightError) -> int:
         return EXIT_ALREADY_RUNNING
     if error.code == "not_running":
         return EXIT_NOT_RUNNING
+    if error.code == "wrong_usage":
+        return EXIT_USAGE
     return EXIT_FAILED

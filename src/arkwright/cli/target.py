@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from arkwright.basics.errors import InvalidInput
 from arkwright.cli.client import Client
 
 
@@ -20,6 +21,11 @@ class Target:
     admin_key: Annotated[str | None, Parameter(help="Key for --url; default: ARKWRIGHT_ADMIN_KEY.")] = None
 
     def client(self) -> Client:
+        if self.data_dir is not None and self.url is not None:
+            raise InvalidInput(
+                "--url and --data-dir name two platforms: drop --data-dir for the one elsewhere, or --url for this one",
+                code="wrong_usage",
+            )
         return Client.connect(self.data_dir, self.url, self.admin_key)
 
 

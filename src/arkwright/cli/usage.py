@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from arkwright.cli import tables
-from arkwright.cli.fields import segment
+from arkwright.cli.fields import moment, segment
 from arkwright.cli.options import JsonOption
 from arkwright.cli.target import HERE, TargetOptions
 
@@ -21,15 +21,15 @@ def usage(
     by: Annotated[
         str, Parameter(help="Comma-separated: organization, project, key, model, target; hour or day; or total.")
     ] = "model",
-    since: Annotated[str | None, Parameter(help="Such as 2027-01-01T00:00:00Z.")] = None,
-    until: Annotated[str | None, Parameter(help="Such as 2027-02-01T00:00:00Z; not included.")] = None,
+    since: Annotated[str | None, Parameter(help="Such as 2026-11-23, or 2026-11-23T00:00:00Z.")] = None,
+    until: Annotated[str | None, Parameter(help="Such as 2026-12-01, or 2026-12-01T00:00:00Z; not included.")] = None,
     json_output: JsonOption = False,
     at: TargetOptions = HERE,
 ) -> None:
     """Show tokens, requests and charges."""
     where = f"/organizations/{segment(organization)}/usage" if organization else "/usage"
     with at.client() as client:
-        report = client.get(where, by=by, since=since, until=until)
+        report = client.get(where, by=by, since=moment(since), until=moment(until))
     if json_output:
         tables.print_json(report)
         return

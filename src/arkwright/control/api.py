@@ -13,6 +13,7 @@ import structlog
 from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
@@ -30,7 +31,7 @@ from arkwright.basics.errors import (
     Unavailable,
 )
 from arkwright.basics.ids import new_event_id, request_id
-from arkwright.control import control_characters
+from arkwright.control import control_characters, wording
 from arkwright.control.platform import Platform
 from arkwright.control.routes import ROUTES
 from arkwright.control.routes.call import call, require_admin
@@ -105,7 +106,7 @@ class RequestIds:
 
 
 def _answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    told = _told(error)
+    told = _told(error, request)
     if told.status == 500:
         log.error(
             "unforeseen", request_id=request.scope["state"].get("request_id"), path=request.url.path, exc_info=error
@@ -116,11 +117,11 @@ def _answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     return Response(openai_errors.render(told), status_code=told.status, headers=headers, media_type="application/json")
 
 
-def _told(error: Exception) -> ArkwrightError:
+def _told(error: Exception, request: Request[Any, Any, Any]) -> ArkwrightError:
     if isinstance(error, ArkwrightError):
         return error
     if isinstance(error, ValidationException):
-        return _invalid(error)
+        return _invalid(error, _body_type(request))
     if isinstance(error, HTTPException):
         return _of_status(error)
     if isinstance(error, psycopg.errors.UniqueViolation):
@@ -134,7 +135,7 @@ def _told(error: Exception) -> ArkwrightError:
     return InternalError("an internal error; the log has it under this answer's x-request-id")
 
 
-def _invalid(error: ValidationException) -> InvalidInput:
+def _invalid(error: ValidationException, kind: Any) -> InvalidInput:
     """Litestar's complaint about a body or a parameter, naming the field."""
     reasons = error.extra if isinstance(error.extra, list) else []
     first: dict[str, Any] = reasons[0] if reasons and isinstance(reasons[0], dict) else {}
@@ -145,8 +146,16 @@ def _invalid(error: ValidationException) -> InvalidInput:
         param = unknown.group(1)
     elif path and path.group(1):
         param = path.group(1)
-    shown = _PATH_IN_MESSAGE.sub("", message)
+    steps = tuple(step for step in re.split(r"[.\[\]]+", param or "") if step)
+    shown = wording.reworded(_PATH_IN_MESSAGE.sub("", message), kind, steps)
     return InvalidInput(f"{param}: {shown}" if param and param not in shown else shown, param=param)
+
+
+def _body_type(request: Request[Any, Any, Any]) -> Any:
+    """What the route takes as its body; None for a route without one."""
+    handler = request.scope.get("route_handler")
+    fields = handler.parsed_fn_signature.parameters if isinstance(handler, HTTPRouteHandler) else {}
+    return fields["data"].annotation if "data" in fields else None
 
 
 def _of_status(error: HTTPException) -> ArkwrightError:

@@ -92,8 +92,15 @@ async def _transaction(platform: Platform, actor: str, declaration: Declaration,
                 raise _Tried
     except _Tried:
         # What was generated was rolled back with the rest, so it opens nothing.
-        return [msgspec.structs.replace(change, secret=None) for change in changes]
+        return [_only_tried(change) for change in changes]
     return changes
+
+
+def _only_tried(change: Change) -> Change:
+    """Without what the next run will make anew: a secret, its last letters in a nameless key's name, an id."""
+    nameless = change.noun == "key" and change.secret is not None and change.name.endswith("/…" + change.secret[-4:])
+    name = change.name[:-4] if nameless else change.name
+    return msgspec.structs.replace(change, name=name, id="" if change.action == "create" else change.id, secret=None)
 
 
 def _in_force(entries: list[Entry], now: datetime) -> list[Entry]:

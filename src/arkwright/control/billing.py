@@ -190,6 +190,6 @@ def _line(part: ModelSum) -> BillLine:
 def _check_period(since: datetime | None, until: datetime | None) -> None:
     for name, moment in (("since", since), ("until", until)):
         if moment is not None and moment.tzinfo is None:
-            raise InvalidInput(f"{name} needs its time zone, such as 2027-01-31T00:00:00Z", param=name)
+            raise InvalidInput(f"{name} needs its time zone: write 2026-11-23T00:00:00Z", param=name)
     if since is not None and until is not None and since >= until:
         raise InvalidInput("since must be before until", param="since")

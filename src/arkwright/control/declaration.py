@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from arkwright.basics.errors import ArkwrightError, InvalidInput
-from arkwright.control import control_characters
+from arkwright.control import control_characters, wording
 from arkwright.control.deployments import DeploymentSpec
 from arkwright.control.keys import KeySpec
 from arkwright.control.line_locator import Path, lines_of
@@ -117,6 +117,7 @@ class Declaration:
             unknown = _UNKNOWN.search(message)
             if unknown:
                 steps = (*steps, unknown.group(1))
+            message = wording.reworded(message, kind, steps)
             if "got `float`" in message:
                 message += '; write a decimal string such as "0.25", never a float'
             raise self._error((table, index, *steps), f"{table}: {message}") from None

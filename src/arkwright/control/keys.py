@@ -159,7 +159,7 @@ def _checked(key: ApiKey) -> ApiKey:
     for model in key.models:
         model_name(model, "models")
     if key.expires_at is not None and key.expires_at.tzinfo is None:
-        raise InvalidInput("expires_at needs its time zone, such as 2027-01-31T00:00:00Z", param="expires_at")
+        raise InvalidInput("expires_at needs its time zone: write 2026-11-23T00:00:00Z", param="expires_at")
     return key
 
 

@@ -163,6 +163,6 @@ def _start_us(spec: PriceSpec) -> int:
     if isinstance(spec.valid_from, UnsetType):
         return now
     if spec.valid_from.tzinfo is None:
-        raise InvalidInput("valid_from needs its time zone, such as 2027-01-31T00:00:00Z", param="valid_from")
+        raise InvalidInput("valid_from needs its time zone: write 2026-11-23T00:00:00Z", param="valid_from")
     start = us_from_datetime(spec.valid_from)
     return max(start, now)  # A start that has passed means now: what was charged stays charged.

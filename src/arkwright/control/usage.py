@@ -54,7 +54,7 @@ async def report(
     """Of one organization, by id or name, or of all. Raises NotFound; InvalidInput for a grouping there is none of."""
     for name, moment in (("since", since), ("until", until)):
         if moment is not None and moment.tzinfo is None:
-            raise InvalidInput(f"{name} needs its time zone, such as 2027-01-31T00:00:00Z", param=name)
+            raise InvalidInput(f"{name} needs its time zone: write 2026-11-23T00:00:00Z", param=name)
     await platform.settler.catch_up()
     async with platform.database.snapshot() as connection:
         owner = None if organization is None else (await organizations.get(connection, organization)).id

@@ -54,7 +54,7 @@ async def report(
     """
     unknown = [dimension for dimension in by if dimension not in DIMENSIONS]
     if unknown:
-        raise InvalidInput(f"usage is grouped by {', '.join(DIMENSIONS)}; not by {unknown[0]!r}", param="by")
+        raise InvalidInput(f"usage is grouped by {', '.join(DIMENSIONS)}, or total; not by {unknown[0]!r}", param="by")
     if "hour" in by and "day" in by:
         raise InvalidInput("usage is grouped by hour or by day, not by both", param="by")
     rows = _queries.usage_report(

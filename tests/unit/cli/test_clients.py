@@ -89,3 +89,36 @@ def test_a_key_is_meant_by_its_id_or_by_its_name_in_an_organization(run: Run, an
         "/organizations/acme/keys/k",
         "/organizations/default/keys/k",
     ]
+
+
+def test_what_is_owed_is_told_without_a_sign(run: Run, answers: Answers) -> None:
+    fields = ("organization", "currency", "held", "credited", "charged", "uncollected", "charges")
+    answers.answer = {**dict.fromkeys(fields, "0"), "billing": "postpaid", "balance": "-1.25", "lines": []}
+    _, out, _ = run("bill", "--since", "2026-11-23")
+    assert [line.split() for line in out.splitlines() if "1.25" in line] == [["owed", "1.25"]]
+    assert answers.asked[0][1].endswith("?since=2026-11-23T00%3A00%3A00Z")
+    assert json.loads(run("bill", "--json")[1])["balance"] == "-1.25"
+
+
+def test_two_platforms_at_once_are_wrong_usage(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("orgs", "list", "--url", "http://h", "--data-dir", str(tmp_path))
+    assert (code, "drop --data-dir" in err) == (2, True)
+
+
+def test_a_changed_price_has_a_line_for_each_tier(run: Run, answers: Answers, tmp_path: Path) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text("")
+    tiers = [{"above_input_tokens": above, "input_per_million": "1.00"} for above in (1000, 2000)]
+    change = {
+        "noun": "price",
+        "name": "m USD",
+        "action": "update",
+        "fields": {"tiers": {"old": tiers[:1], "new": tiers}},
+    }
+    answers.answer = {"changes": [change], "created": 0, "updated": 1, "unchanged": 0}
+    _, out, _ = run("apply", str(file))
+    assert out.splitlines()[1:4] == [
+        "    tiers:",
+        "        above 1000: input_per_million=1.00",
+        "      + above 2000: input_per_million=1.00",
+    ]

@@ -28,7 +28,7 @@ PRICE = '[[prices]]\nmodel = "m"\ncurrency = "USD"\n'
             7,
             "unknown field `above`",
         ),
-        ('[[organizations]]\nname = "a"\nclass = "partner"\n', 3, "Invalid enum value"),
+        ('[[organizations]]\nname = "a"\nclass = "partner"\n', 3, "class must be external, internal or test"),
         ('[[organizations]]\nname = "a"\ntop_up = 10.0\n', 3, "decimal string"),
         ('[[organizations]]\nname = "a"\n\n[[organizations]]\nname = "a"\n', 4, "declared already in line 1"),
         ('[[keys]]\norganization = "a"\n[[keys]]\norganization = "a"\n', 3, "told apart by their name"),
