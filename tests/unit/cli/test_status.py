@@ -10,7 +10,7 @@ import pytest
 from arkwright.basics.settings import Settings
 from arkwright.cli import doctor, inspection, status
 from arkwright.cli.doctor import Patient
-from arkwright.host import lock
+from arkwright.host import lifeline, lock
 from arkwright.host.lifeline import SupervisorState
 from arkwright.store import health
 
@@ -33,7 +33,7 @@ def test_a_frozen_control_process_is_found_out(tmp_path: Path, monkeypatch: pyte
 def test_status_ends_with_3_when_the_database_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(inspection.lifeline, "read_state", lambda _: STATE)
+    monkeypatch.setattr(lifeline, "read_state", lambda _: STATE)
     monkeypatch.setattr(inspection, "readiness", lambda _: (True, ""))
     monkeypatch.setattr(inspection, "control", lambda _: "")
     held = lock.DirectoryLock.acquire(tmp_path / "lock")
