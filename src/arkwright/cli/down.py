@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -42,42 +44,90 @@ def down(*, json_output: JsonOption = False, data_dir: DataDirOption = None) -> 
         print(f"Nothing runs in {loaded.paths.root}.")
 
 
-def stop_platform(paths: DataDir, patience_s: float) -> Stopped:
-    """Ask the holder of the directory to stop, wait for its lock, then look that nothing is left.
+def stop_platform(
+    paths: DataDir,
+    patience_s: float,
+    *,
+    spawned: "subprocess.Popen[bytes] | None" = None,
+    hurry: Callable[[], bool] = lambda: False,
+) -> Stopped:
+    """Ask whoever holds the directory to stop, wait for its lock, then look that nothing is left.
 
-    Raises Unavailable when it does not stop; a KeyboardInterrupt meanwhile makes it hurry, a second one is raised.
+    `spawned`: the supervisor, for who started it: it is told by signal, which needs neither its socket nor its state
+    file. Raises Unavailable when it does not stop. `hurry()` true, or a KeyboardInterrupt, makes it hurry; a second
+    KeyboardInterrupt is raised.
     """
     if not paths.root.is_dir():
         return Stopped(False, [])
     was_running = lock.holder(paths.lock) is not None
-    if was_running:
-        ask_to_stop(paths)
+    if was_running or spawned is not None:
+        ending = _Ending(paths, patience_s, spawned, hurry)
         try:
-            _wait_for_lock(paths, patience_s)
+            ending.wait()
         except KeyboardInterrupt:
-            ask_to_stop(paths, hurry=True)
-            _wait_for_lock(paths, patience_s)
+            ending.hurry()
+            ending.wait()
     return Stopped(was_running, _clear(paths, patience_s))
 
 
-def ask_to_stop(paths: DataDir, *, hurry: bool = False) -> None:
+class _Ending:
+    """Asks each holder that the lock comes to once, and once more to hurry."""
+
+    def __init__(
+        self, paths: DataDir, patience_s: float, spawned: "subprocess.Popen[bytes] | None", asked: Callable[[], bool]
+    ) -> None:
+        self._paths = paths
+        self._deadline = time.monotonic() + patience_s
+        self._spawned = spawned
+        self._hurry_asked = asked
+        self._hurried = False
+        self._told: set[int] = set()
+
+    def wait(self) -> None:
+        """Until nobody holds the lock and the spawned supervisor has ended."""
+        while not self._over():
+            if self._hurry_asked() and not self._hurried and self._told:
+                self.hurry()
+            if time.monotonic() > self._deadline:
+                raise Unavailable(
+                    f"the platform in {self._paths.root} does not stop: {lock.holder(self._paths.lock)} still holds it"
+                )
+            time.sleep(_POLL_S)
+
+    def hurry(self) -> None:
+        self._hurried = True
+        if self._spawned is not None and self._spawned.poll() is None:
+            self._spawned.terminate()
+        else:
+            _signal_holder(lock.holder(self._paths.lock))
+
+    def _over(self) -> bool:
+        if self._spawned is not None and self._spawned.poll() is None:
+            # Before it listens for the signal it ends by it at once, with nothing started; later it stops in order.
+            if self._spawned.pid not in self._told:
+                self._told.add(self._spawned.pid)
+                self._spawned.terminate()
+            return False
+        holder = lock.holder(self._paths.lock)
+        if holder is not None and holder.pid not in self._told:
+            self._told.add(holder.pid)
+            ask_to_stop(self._paths, holder)
+        return holder is None
+
+
+def ask_to_stop(paths: DataDir, holder: lock.Holder) -> None:
     """By the socket; by a signal when it does not answer (still starting, or an `up` that is still downloading)."""
-    with contextlib.suppress(Unavailable):
-        if not hurry:
-            supervisor_client.call(paths.supervisor_socket, {"op": "stop"}, timeout_s=5.0)
-            return
-    holder = lock.holder(paths.lock)
-    if holder is not None and _is_arkwright(holder.pid):
+    try:
+        supervisor_client.call(paths.supervisor_socket, {"op": "stop"}, timeout_s=5.0)
+    except Unavailable:
+        _signal_holder(holder)
+
+
+def _signal_holder(holder: lock.Holder | None) -> None:
+    """Never ourselves: a lock may still bear the name of the `up` that has passed it on to its supervisor."""
+    if holder is not None and holder.pid != os.getpid() and _is_arkwright(holder.pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(holder.pid, signal.SIGTERM)
-
-
-def _wait_for_lock(paths: DataDir, patience_s: float) -> None:
-    deadline = time.monotonic() + patience_s
-    while (holder := lock.holder(paths.lock)) is not None:
-        if time.monotonic() > deadline:
-            raise Unavailable(f"the platform in {paths.root} does not stop: {holder} still holds it")
-        time.sleep(_POLL_S)
 
 
 def _clear(paths: DataDir, patience_s: float) -> list[str]:

@@ -1,4 +1,7 @@
-"""Starts a supervisor and waits until what it started is ready. Leaves nothing running when that fails."""
+"""Starts a supervisor and waits until what it started is ready. Leaves nothing running when that fails.
+
+Law: from before the spawn until the platform is whole, no interrupt may pass by the code that ends what was spawned.
+"""
 
 import contextlib
 import subprocess
@@ -8,9 +11,9 @@ from pathlib import Path
 
 from arkwright import app
 from arkwright.basics.errors import Unavailable
-from arkwright.basics.paths import DataDir
 from arkwright.basics.settings import Settings
-from arkwright.cli.down import stop_platform
+from arkwright.cli.down import Stopped, stop_platform
+from arkwright.cli.interrupts import Interrupts
 from arkwright.host import lifeline, supervisor_client
 from arkwright.host.lifeline import SupervisorState
 from arkwright.host.lock import DirectoryLock
@@ -26,9 +29,13 @@ _TAIL_LINES = 25
 class Started:
     """A platform on its way up or running."""
 
-    def __init__(self, paths: DataDir, supervisor: "subprocess.Popen[bytes]", log_start: int) -> None:
-        self.paths = paths
+    def __init__(
+        self, settings: Settings, supervisor: "subprocess.Popen[bytes]", interrupts: Interrupts, log_start: int
+    ) -> None:
+        self.paths = settings.paths
+        self._patience_s = settings.drain_timeout_s + STOP_GRACE_S
         self._supervisor = supervisor
+        self._interrupts = interrupts
         self._log_start = log_start
 
     def wait_until_ready(self) -> SupervisorState:
@@ -46,8 +53,19 @@ class Started:
         late = ", ".join(process.name for process in self._processes() if not process.ready) or "the supervisor"
         raise Unavailable(f"not ready after {READY_DEADLINE_S:.0f} s: {late}{self._tail('control')}")
 
+    def stop(self, *, interrupted: bool) -> Stopped:
+        """End all of it; idempotent. Interrupts are held: one more than the one that led here makes it hurry."""
+        self._interrupts.hold()
+        known = 1 if interrupted else 0
+
+        def hurry() -> bool:
+            return self._interrupts.count > known
+
+        return stop_platform(self.paths, self._patience_s, spawned=self._supervisor, hurry=hurry)
+
     def check_alive(self) -> None:
-        """Raises Unavailable when the supervisor ended."""
+        """Raises Unavailable when the supervisor ended, KeyboardInterrupt when one came."""
+        self._interrupts.check()
         code = self._supervisor.poll()
         if code is not None:
             raise Unavailable(f"the platform did not start (exit code {code}){self._tail('supervisor')}")
@@ -68,20 +86,26 @@ class Started:
 
 
 @contextlib.contextmanager
-def started(settings: Settings, lock: DirectoryLock) -> Iterator[Started]:
-    """A detached supervisor that takes over `lock`; stopped again when the block raises."""
+def started(settings: Settings, lock: DirectoryLock, interrupts: Interrupts) -> Iterator[Started]:
+    """A detached supervisor that takes over `lock`; stopped again when the block raises.
+
+    Interrupts are held when the block begins: it calls `interrupts.let_one()` first thing.
+    """
     paths = settings.paths
-    paths.make()
-    log_start = _size(paths.logs / "supervisor.log")
-    supervisor = lifeline.spawn_supervisor(
-        paths, app.environment(settings), "--lock-fd", str(lock.fd), pass_fds=(lock.fd,)
-    )
-    platform = Started(paths, supervisor, log_start)
-    lock.release()  # Our copy: from here on the supervisor alone holds the directory.
+    interrupts.hold()
+    try:
+        paths.make()
+        log_start = _size(paths.logs / "supervisor.log")
+        supervisor = lifeline.spawn_supervisor(
+            paths, app.environment(settings), "--lock-fd", str(lock.fd), pass_fds=(lock.fd,)
+        )
+    finally:
+        lock.release()  # Our copy: from here on the supervisor alone holds the directory.
+    platform = Started(settings, supervisor, interrupts, log_start)
     try:
         yield platform
-    except BaseException:
-        stop_platform(paths, settings.drain_timeout_s + STOP_GRACE_S)
+    except BaseException as error:
+        platform.stop(interrupted=isinstance(error, KeyboardInterrupt))
         raise
 
 

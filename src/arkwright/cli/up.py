@@ -1,11 +1,7 @@
 """`arkwright up`: from nothing to a served model. Leaves nothing running when it fails or is interrupted."""
 
-import contextlib
 import json
-import signal
 import time
-from collections.abc import Iterator
-from types import FrameType
 from typing import Annotated
 
 import msgspec
@@ -16,8 +12,8 @@ from arkwright.basics.errors import Unavailable
 from arkwright.basics.settings import Settings
 from arkwright.cli import first_start, startup
 from arkwright.cli.client import Client
-from arkwright.cli.down import stop_platform
 from arkwright.cli.first_start import Login
+from arkwright.cli.interrupts import Interrupts
 from arkwright.cli.options import EXIT_INTERRUPTED, EXIT_OK, DataDirOption, JsonOption
 from arkwright.cli.startup import Started
 from arkwright.cli.steps import Steps
@@ -67,7 +63,7 @@ def up(
         }
     )
     steps = Steps()
-    with _signals_interrupt():
+    with Interrupts() as interrupts:
         began = time.monotonic()
         held = DirectoryLock.acquire(settings.paths.lock)
         try:
@@ -78,13 +74,14 @@ def up(
         except BaseException:
             held.release()
             raise
-        with startup.started(settings, held) as platform:
+        with startup.started(settings, held, interrupts) as platform:
+            interrupts.let_one()
             serving, login, kinds = _wait_until_serving(settings, platform, references, steps)
             if json_output:
                 print(json.dumps(msgspec.to_builtins(serving)), flush=True)
             else:
                 _show(serving, login, kinds, settings, time.monotonic() - began, detach=detach)
-        return EXIT_OK if detach else _follow(settings, steps)
+            return EXIT_OK if detach else _follow(platform, interrupts, steps)
 
 
 def _pull(settings: Settings, steps: Steps, *, asked: bool) -> list[str]:
@@ -173,32 +170,17 @@ def _show(
     print("\n".join(lines), flush=True)
 
 
-def _follow(settings: Settings, steps: Steps) -> int:
+def _follow(platform: Started, interrupts: Interrupts, steps: Steps) -> int:
     """Stay until interrupted, or until somebody else stops the platform."""
-    paths = settings.paths
     try:
-        while lifeline.read_state(paths) is not None:
+        while lifeline.read_state(platform.paths) is not None:
+            interrupts.check()
             time.sleep(_POLL_S)
         steps.say("The platform was stopped.")
         return EXIT_OK
     except KeyboardInterrupt:
         steps.say("Stopping: requests under way may end (Ctrl-C again: at once) …")
     began = time.monotonic()
-    stop_platform(paths, settings.drain_timeout_s + startup.STOP_GRACE_S)
+    platform.stop(interrupted=True)
     steps.say(f"Stopped in {time.monotonic() - began:.1f} s.")
     return EXIT_INTERRUPTED
-
-
-@contextlib.contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """SIGTERM and a closed terminal mean what Ctrl-C means."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
