@@ -3,7 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from arkwright.basics.money import decimal_from_pico, pico_from_decimal
+from arkwright.control import billing
+from arkwright.control.billing import TopUpSpec
 from arkwright.control.lease_keeper import LeaseKeeper
+from arkwright.control.session import Session
 from arkwright.control.settler import Settler
 from arkwright.host.leases import LeaseWords
 from arkwright.store import ledger
@@ -37,15 +41,11 @@ class Books:
 
     async def top_up(self, organization_id: str, amount_pico: int, reference: str) -> ledger.TopUp:
         async with self.database.connection() as connection:
-            topped_up = await ledger.top_up(
-                connection,
-                organization_id=organization_id,
-                currency="USD",
-                amount_pico=amount_pico,
-                reference=reference,
-            )
+            session = Session(connection=connection, actor="test", currency="USD", master_key=b"")
+            spec = TopUpSpec(amount=decimal_from_pico(amount_pico), reference=reference)
+            _, result = await billing.top_up(session, organization_id, spec)
         await self.keeper.refresh(organization_id)
-        return topped_up
+        return ledger.TopUp(result.created, pico_from_decimal(result.balance))
 
     async def balances(self, organization_id: str) -> dict[tuple[str, str], int]:
         async with self.database.connection() as connection:

@@ -135,14 +135,14 @@ async def declare(session: Session, organization: Organization, total: str) -> C
         )
     if wanted > before:
         await _credit(session, organization, wanted - before, f"{DECLARED}{wanted}", "declared", audited=False)
-    old, new = decimal_from_pico(before), decimal_from_pico(wanted)
+    payer = _payer(organization)
     return await record(
         session,
         "top_up",
         organization.name,
         id=organization.id,
-        before={"top_up": old},
-        after={"top_up": new},
+        before={**payer, "top_up": decimal_from_pico(before)},
+        after={**payer, "top_up": decimal_from_pico(wanted)},
     )
 
 
@@ -163,9 +163,14 @@ async def _credit(
         memo=memo,
     )
     if audited and result.created:
-        after: dict[str, Any] = {"amount": decimal_from_pico(amount_pico), "reference": reference}
+        after = {**_payer(organization), "amount": decimal_from_pico(amount_pico), "reference": reference}
         await record(session, "top_up", organization.name, id=organization.id, before=None, after=after)
     return result
+
+
+def _payer(organization: Organization) -> dict[str, Any]:
+    """Whose money came in, for the audit log: what `audit verify` compares the ledger's top-ups with."""
+    return {"organization_id": organization.id, "currency": organization.currency}
 
 
 _COUNTS = (

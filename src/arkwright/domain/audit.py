@@ -23,6 +23,8 @@ FindingName = Literal[
     "charge-misrated",         # a charge that is not what its usage costs
     "transaction-unbalanced",  # entries that do not sum to zero
     "transaction-differs",     # entries that are not the sums of its charges
+    "transaction-unexplained",  # a transaction of a kind that nothing posts
+    "top-up-differs",          # money in that is not what the audit log or its reference says, or is in one only
     "account-differs",         # a balance that is not the sum of its entries
     "usage-differs",           # a roll-up that is not the sum of its charges
     "balance-below-zero",      # a prepaid balance below zero, or below what is leased of it

@@ -5,7 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from arkwright.basics.money import decimal_from_pico
+from arkwright.control import billing, organizations
 from arkwright.control.audit import Report, verify
+from arkwright.control.session import Session
 from arkwright.domain import journal as records
 from arkwright.domain.metering import Usage
 from arkwright.store.frames import GENESIS, encode, hash_of
@@ -45,7 +48,7 @@ async def verified(books: Books) -> Report:
 
 TABLES = (
     "charge", "ledger_entry", "ledger_account", "ledger_transaction", "usage_hourly", "lease", "lease_posted",
-    "price_version", "journal_segment",
+    "price_version", "journal_segment", "audit_log",
 )  # fmt: skip
 
 
@@ -204,6 +207,7 @@ OTHER_EDITS = (
     ("UPDATE ledger_entry SET amount_pico = amount_pico + 1 WHERE transaction_id = 1", "transaction-unbalanced"),
     ("UPDATE ledger_entry SET amount_pico = amount_pico * 2 WHERE transaction_id = 2", "transaction-differs"),
     ("UPDATE ledger_entry SET amount_pico = amount_pico * 2 WHERE transaction_id = 1", "account-differs"),
+    ("UPDATE ledger_transaction SET kind = 'adjustment' WHERE id = 1", "transaction-unexplained"),
     ("DELETE FROM ledger_entry WHERE transaction_id = 2", "transaction-unbalanced"),
     ("UPDATE ledger_account SET balance_pico = balance_pico + 1 WHERE kind = 'prepaid'", "account-differs"),
     ("UPDATE ledger_account SET balance_pico = 5 WHERE kind = 'prepaid'", "balance-below-zero"),
@@ -227,6 +231,99 @@ async def test_other_edits_of_the_books_are_found(books: Books) -> None:
         assert name in {finding.name for finding in report.findings}, statement
     assert (await verified(books)).ok
     worker.stop()
+
+
+FIRST = "top-up:org_a:first"
+SECOND = "top-up:org_a:apply:300"
+# Each with what it enlarges, so that every sum of the ledger still agrees.
+LARGER = (
+    "UPDATE ledger_entry SET amount_pico = amount_pico + sign(amount_pico) * 1000 WHERE transaction_id ="
+    " (SELECT id FROM ledger_transaction WHERE reference = '{0}')",
+    "UPDATE ledger_account SET balance_pico = (SELECT coalesce(sum(amount_pico), 0) FROM ledger_entry"
+    " WHERE account_id = ledger_account.id)",
+)
+TOLD_FIRST = "audit_log WHERE after->>'reference' = 'first'"
+TOLD_SECOND = "audit_log WHERE after->>'top_up' = '0.0000000003'"
+MONEY_IN = (
+    (tuple(edit.format(FIRST) for edit in LARGER), f"transaction {FIRST}"),
+    (tuple(edit.format(SECOND) for edit in LARGER), f"transaction {SECOND}"),
+    # A declaration larger, and its row of the audit log too: the totals in the references do not add up any more.
+    ((*(edit.format(SECOND) for edit in LARGER), "UPDATE audit_log SET before = jsonb_set(before, '{top_up}',"
+      " '\"0.00\"') WHERE after->>'top_up' = '0.0000000003'"), f"transaction {SECOND}"),
+    ((f"DELETE FROM {TOLD_FIRST}",), f"transaction {FIRST}"),
+    ((f"DELETE FROM {TOLD_SECOND}",), f"transaction {SECOND}"),
+    (("INSERT INTO audit_log (actor, action, subject, before, after)"
+      f" SELECT actor, action, subject, before, after FROM {TOLD_FIRST}",), f"transaction {FIRST}"),
+    (("UPDATE audit_log SET after = jsonb_set(after, '{currency}', '\"CNY\"') WHERE after->>'reference' = 'first'",),
+     f"transaction {FIRST}"),
+    (("UPDATE audit_log SET after = jsonb_set(after, '{amount}', '\"much\"') WHERE after->>'reference' = 'first'",),
+     f"transaction {FIRST}"),
+    (("UPDATE audit_log SET after = NULL WHERE after->>'reference' = 'first'",), f"transaction {FIRST}"),
+    ((f"UPDATE ledger_transaction SET reference = '{FIRST}2' WHERE reference = '{FIRST}'",), f"transaction {FIRST}2"),
+    (("UPDATE ledger_transaction SET reference = 'top-up:org_a:apply:x' WHERE reference = 'top-up:org_a:apply:300'",),
+     "transaction top-up:org_a:apply:x"),
+)  # fmt: skip
+
+
+async def declare(books: Books, total_pico: int) -> None:
+    async with books.database.connection() as connection:
+        session = Session(connection=connection, actor="test", currency="USD", master_key=b"")
+        organization = await organizations.get(connection, "org_a")
+        await billing.declare(session, organization, decimal_from_pico(total_pico))
+
+
+async def test_money_in_is_what_the_audit_log_and_the_reference_say(books: Books) -> None:
+    worker, _ = await run(books)
+    await declare(books, 100)
+    await declare(books, 300)
+    await declare(books, 300)  # Credits nothing.
+    await books.top_up("org_a", 7, "of their own")
+    await save(books)
+    assert (await verified(books)).ok
+    for statements, subject in MONEY_IN:
+        report = await tampered(books, *statements)
+        named = {one.subject for one in report.findings if one.name == "top-up-differs"}
+        assert subject in named, (statements, report.findings)
+    assert (await verified(books)).ok
+    worker.stop()
+
+
+async def test_a_top_up_that_is_gone_from_the_ledger_is_found(books: Books) -> None:
+    worker, _ = await run(books)
+    await books.top_up("org_a", 7, "second")
+    await save(books)
+    row = await books.value("SELECT id FROM audit_log WHERE after->>'reference' = 'second'")
+    chosen = "(SELECT id FROM ledger_transaction WHERE reference = 'top-up:org_a:second')"
+    report = await tampered(
+        books,
+        f"DELETE FROM ledger_entry WHERE transaction_id = {chosen}",
+        f"DELETE FROM ledger_transaction WHERE id = {chosen}",
+        LARGER[1],
+    )
+    [found] = [one for one in report.findings if one.name == "top-up-differs"]
+    assert found.subject == f"audit log row {row}"
+    assert "account-differs" not in {one.name for one in report.findings}, "the ledger alone would not have shown it"
+    assert "transaction top-up:org_a:second of 7" in found.explanation
+    worker.stop()
+
+
+async def test_rows_of_the_first_versions_name_the_organization_by_its_name(books: Books) -> None:
+    await declare(books, 100)
+    touched = await as_superuser(
+        books,
+        "UPDATE audit_log SET before = before - '{organization_id,currency}'::text[],"
+        " after = after - '{organization_id,currency}'::text[]",
+    )
+    assert touched == 2
+    report = await verified(books)
+    assert report.ok, report.findings
+
+
+async def test_what_was_rolled_back_leaves_no_finding(books: Books) -> None:
+    async with books.database.connection() as connection:
+        await connection.execute("SELECT nextval(pg_get_serial_sequence('audit_log', 'id'))")
+    await books.top_up("org_a", 7, "after a gap")
+    assert (await verified(books)).ok
 
 
 async def test_a_journal_that_is_gone_is_found(books: Books) -> None:

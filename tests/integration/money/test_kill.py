@@ -13,8 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from arkwright.basics.money import decimal_from_pico
+from arkwright.control import billing
 from arkwright.control.audit import verify
+from arkwright.control.billing import TopUpSpec
 from arkwright.control.lease_keeper import LeaseKeeper
+from arkwright.control.session import Session
 from arkwright.control.settler import Settler
 from arkwright.host.leases import LeaseWords
 from arkwright.store import ledger
@@ -45,9 +49,9 @@ class Bench:
         async with self.database.connection() as connection:
             await add_price(connection)
             await add_organization(connection, "org_a")
-            await ledger.top_up(
-                connection, organization_id="org_a", currency="USD", amount_pico=self.deposit_pico, reference="deposit"
-            )
+            session = Session(connection=connection, actor="test", currency="USD", master_key=b"")
+            spec = TopUpSpec(amount=decimal_from_pico(self.deposit_pico), reference="deposit")
+            await billing.top_up(session, "org_a", spec)
 
     def start(self, kind: str) -> subprocess.Popen[bytes]:
         path = self._output / str(len(self._files))

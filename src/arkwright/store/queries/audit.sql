@@ -97,6 +97,86 @@ WHERE (transaction.kind, transaction.organization_id, transaction.currency)
    <> ('charges', charge.organization_id, charge.currency)
 ORDER BY charge.event_id LIMIT :limit;
 
+-- name: unexplained_transactions
+-- Of a kind that nothing posts: there is no evidence it could be compared with.
+SELECT 'transaction ' || reference AS subject, 'its kind' AS what, kind AS found, 'charges or top_up' AS expected
+FROM ledger_transaction WHERE kind NOT IN ('charges', 'top_up')
+ORDER BY id LIMIT :limit;
+
+-- name: wrong_top_ups
+-- Each top-up has one row in the audit log, written with it: who paid how much, or (declarations) from what total to
+-- what total. It is compared with both entries: the customer's, and the cash it came from.
+WITH written AS (
+    SELECT log.id, log.after->>'reference' AS reference, log.after->>'currency' AS currency,
+           -- Rows of the first versions say the organization's name only.
+           coalesce(log.after->>'organization_id', organization.id) AS organization_id, log.after->>'top_up' AS total,
+           coalesce(log.after->>'top_up', log.after->>'amount') AS upto,
+           CASE WHEN log.after->>'top_up' IS NULL THEN '0' ELSE coalesce(log.before->>'top_up', '0') END AS above
+    FROM audit_log AS log
+    LEFT JOIN organization
+        ON log.after->>'organization_id' IS NULL AND log.subject = 'top_up ' || organization.name
+    WHERE starts_with(log.action, 'top_up.')
+), amounts AS (
+    SELECT *, CASE WHEN upto ~ '^[0-9]{1,26}([.][0-9]{1,12})?$' AND above ~ '^[0-9]{1,26}([.][0-9]{1,12})?$'
+                   THEN trunc(upto::numeric * 1000000000000) END AS upto_pico,
+              CASE WHEN above ~ '^[0-9]{1,26}([.][0-9]{1,12})?$'
+                   THEN trunc(above::numeric * 1000000000000) END AS above_pico
+    FROM written
+), told AS (
+    SELECT *, upto_pico - above_pico AS pico, 'top-up:' || organization_id || ':'
+                  || CASE WHEN total IS NULL THEN reference ELSE 'apply:' || upto_pico END AS full_reference
+    FROM amounts
+), posted AS (
+    SELECT transaction.id, transaction.reference, transaction.organization_id, transaction.currency,
+           coalesce(sum(entry.amount_pico) FILTER (WHERE account.kind = 'prepaid'), 0) AS pico,
+           coalesce(-sum(entry.amount_pico) FILTER (WHERE account.kind = 'cash_clearing'), 0) AS cash_pico
+    FROM ledger_transaction AS transaction
+    LEFT JOIN ledger_entry AS entry ON entry.transaction_id = transaction.id
+    LEFT JOIN ledger_account AS account ON account.id = entry.account_id
+    WHERE transaction.kind = 'top_up'
+    GROUP BY transaction.id
+), paired AS (
+    SELECT posted.*, told.id AS row, told.full_reference, told.pico AS told_pico,
+           coalesce(told.currency, posted.currency) AS told_currency, told.organization_id AS told_organization,
+           count(told.id) OVER (PARTITION BY posted.id) AS rows
+    FROM posted FULL JOIN told ON told.full_reference = posted.reference
+)
+SELECT coalesce('transaction ' || reference, 'audit log row ' || row) AS subject,
+       CASE WHEN id IS NULL THEN 'the top-up that it tells of'
+            WHEN rows <> 1 THEN 'the number of rows in the audit log that tell of it'
+            ELSE 'what it credits' END AS what,
+       CASE WHEN id IS NULL THEN 'missing' WHEN rows <> 1 THEN rows::text
+            ELSE concat_ws(' ', pico, 'from cash', cash_pico, 'to', organization_id, currency) END AS found,
+       CASE WHEN id IS NULL THEN concat_ws(' ', 'transaction', full_reference, 'of', told_pico) WHEN rows <> 1 THEN '1'
+            ELSE concat_ws(' ', told_pico, 'from cash', told_pico, 'to', told_organization, told_currency)
+                 || ', by row ' || row || ' of the audit log' END AS expected
+FROM paired
+WHERE id IS NULL OR rows <> 1 OR (pico, cash_pico, organization_id, currency)
+                  IS DISTINCT FROM (told_pico, told_pico, told_organization, told_currency)
+ORDER BY id, row LIMIT :limit;
+
+-- name: wrong_declared
+-- A declaration's reference says what declarations had credited in all: each credits what it adds to the one before.
+WITH declared AS (
+    SELECT transaction.id, reference, transaction.organization_id,
+           substr(reference, length('top-up:' || transaction.organization_id || ':apply:') + 1) AS said,
+           coalesce(sum(entry.amount_pico) FILTER (WHERE account.kind = 'prepaid'), 0) AS pico
+    FROM ledger_transaction AS transaction
+    LEFT JOIN ledger_entry AS entry ON entry.transaction_id = transaction.id
+    LEFT JOIN ledger_account AS account ON account.id = entry.account_id
+    WHERE transaction.kind = 'top_up'
+      AND starts_with(reference, 'top-up:' || transaction.organization_id || ':apply:')
+    GROUP BY transaction.id
+), totals AS (
+    SELECT *, CASE WHEN said ~ '^[0-9]{1,38}$' THEN said::numeric END AS total FROM declared
+), due AS (
+    SELECT *, total - coalesce(lag(total) OVER (PARTITION BY organization_id ORDER BY total), 0) AS due FROM totals
+)
+SELECT 'transaction ' || reference AS subject, 'what it credits' AS what, pico::text AS found,
+       coalesce(due || ', by its reference and the one before', 'the total of a declaration') AS expected
+FROM due WHERE pico IS DISTINCT FROM due
+ORDER BY id LIMIT :limit;
+
 -- name: wrong_balances
 SELECT 'account ' || account.kind || ' of ' || account.organization_id AS subject, 'its balance' AS what,
        account.balance_pico::text AS found, coalesce(sum(entry.amount_pico), 0)::text AS expected
