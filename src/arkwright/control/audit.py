@@ -160,8 +160,11 @@ class _Audit:
         last = journal.segments[-1] if journal.segments else None
         for flaw in flaws:
             settled = last is not None and (segment, flaw.offset) < (last.segment, last.offset)
-            if flaw.kind == "tail" and not settled:
-                self.checked["torn_tails"] += 1  # What a kill leaves: never acknowledged, never charged.
+            # What a kill or a full disk leaves behind the last whole record: never acknowledged, never charged. Closing
+            # the journal moves past it; damage to a record that the ledger has would show in the sequence before it.
+            torn = flaw.kind == "tail" and (not settled or (last is not None and flaw.after_sequence == last.sequence))
+            if torn:
+                self.checked["torn_tails"] += 1
             elif settled or journal.closed:
                 where = f"journal {journal.incarnation} segment {segment}"
                 what = f"{flaw.kind} at byte {flaw.offset}, after record {flaw.after_sequence}: {flaw.detail}"
