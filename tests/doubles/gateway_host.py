@@ -16,7 +16,7 @@ from arkwright.basics.ids import secret_sha256
 from arkwright.basics.settings import Settings
 from arkwright.domain import journal
 from arkwright.domain.catalog import Model, Target, Traits
-from arkwright.domain.pricing import PriceVersion, Tier
+from arkwright.domain.pricing import PriceVersion, Rule
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.gateway.charging import Charging
@@ -153,7 +153,7 @@ def snapshot(models: dict[str, list[Target]], context_tokens: int = 32_768) -> S
         secret_sha256(EXPIRED): Key("key_old", "org_post", "prj_post", expires_at_us=1),
         secret_sha256(UNPRICED): Key("key_euro", "org_euro", "prj_euro"),
     }
-    tier = Tier({"input": 250_000, "cached_input": 50_000, "output": 2_000_000})
+    rules = (Rule("input", 250_000), Rule("cached_input", 50_000), Rule("output", 2_000_000))
     return Snapshot(
         version=1,
         built_at_us=0,
@@ -172,7 +172,7 @@ def snapshot(models: dict[str, list[Target]], context_tokens: int = 32_768) -> S
             )
             for name, targets in models.items()
         },
-        prices=tuple(PriceVersion(f"price_{name}", name, "USD", 0, (tier,)) for name in models),
+        prices=tuple(PriceVersion(f"price_{name}", name, "USD", 0, rules) for name in models),
     )
 
 

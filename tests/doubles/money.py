@@ -17,7 +17,7 @@ from arkwright.basics.clock import now_us
 from arkwright.basics.ids import new_event_id, new_id
 from arkwright.domain import journal as records
 from arkwright.domain.metering import Usage
-from arkwright.domain.pricing import PriceVersion, Tier, rate, total
+from arkwright.domain.pricing import PriceVersion, Rule, Terms, rate, total
 from arkwright.host.leases import LeaseWords, Slot
 from arkwright.store.database import Connection
 from arkwright.store.journal import JournalWriter
@@ -28,8 +28,11 @@ PRICE = PriceVersion(
     "USD",
     0,
     (
-        Tier({"input": 250_000, "cached_input": 50_000, "output": 2_000_000}),
-        Tier({"input": 500_000, "output": 4_000_000}, above_input_tokens=1_000),
+        Rule("input", 250_000, upto_input_tokens=1_000),
+        Rule("cached_input", 50_000, upto_input_tokens=1_000),
+        Rule("output", 2_000_000, upto_input_tokens=1_000),
+        Rule("input", 500_000, above_input_tokens=1_000),
+        Rule("output", 4_000_000, above_input_tokens=1_000),
     ),
 )
 
@@ -48,8 +51,8 @@ async def add_organization(connection: Connection, organization_id: str, *, bill
 
 async def add_price(connection: Connection) -> None:
     await connection.execute(
-        "INSERT INTO price_version (id, model, currency, tiers, valid_from) VALUES (%s, %s, %s, %s, 'epoch')",
-        (PRICE.id, PRICE.model, PRICE.currency, msgspec.json.encode(PRICE.tiers).decode()),
+        "INSERT INTO price_version (id, model, currency, rules, valid_from) VALUES (%s, %s, %s, %s, 'epoch')",
+        (PRICE.id, PRICE.model, PRICE.currency, msgspec.json.encode(PRICE.rules).decode()),
     )
 
 
@@ -65,8 +68,8 @@ def settled(
     upstream_request_id: str = "chatcmpl-1",
 ) -> records.Settled:
     """What a worker writes down for an answered request of this usage."""
-    lines = rate(PRICE, usage)
     started_us = started_us or now_us()
+    lines = rate(Terms(PRICE, started_us), usage)
     return records.Settled(
         event_id=event_id or new_event_id(),
         started_us=started_us,

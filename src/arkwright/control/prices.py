@@ -15,7 +15,7 @@ from arkwright.basics.errors import Conflict, InvalidInput
 from arkwright.basics.ids import new_id
 from arkwright.basics.money import currency_code, pico_per_token_from_price, price_per_million
 from arkwright.control.session import Change, Page, Session, page, record
-from arkwright.domain.pricing import ChargeItem, PriceVersion, Tier
+from arkwright.domain.pricing import ChargeItem, PriceVersion, Rule
 from arkwright.store import catalog, pricing
 from arkwright.store.database import Connection
 
@@ -83,45 +83,48 @@ async def ensure(session: Session, spec: PriceSpec) -> Change:
     Raises InvalidInput with the field at fault, Conflict when another version starts at that very moment.
     """
     currency = _currency(spec, session.currency)
-    tiers = tiers_from(spec)
+    rules = rules_from(spec)
     if await catalog.model(session.connection, spec.model) is None:
         raise InvalidInput(f"there is no model {spec.model!r} to price", param="model")
     at_us = _start_us(spec)
     before = await pricing.valid_at(session.connection, spec.model, currency, at_us)
     name = f"{spec.model} {currency}"
-    if before is not None and before.tiers == tiers:
+    if before is not None and before.rules == rules:
         return await record(session, "price", name, id=before.id, before=view(before), after=view(before))
     if await pricing.starting_at(session.connection, spec.model, currency, at_us) is not None:
         raise Conflict("another version starts at that very moment, and versions are never changed", param="valid_from")
-    price = PriceVersion(new_id("price"), spec.model, currency, at_us, tiers)
+    price = PriceVersion(new_id("price"), spec.model, currency, at_us, rules)
     await pricing.insert(session.connection, price)
     return await record(session, "price", name, id=price.id, before=view(before) if before else None, after=view(price))
 
 
-def tiers_from(spec: PriceSpec) -> tuple[Tier, ...]:
-    """The tiers as the book has them. Raises InvalidInput that names the field."""
+def rules_from(spec: PriceSpec) -> tuple[Rule, ...]:
+    """The rules of a price with tiers by input length. Raises InvalidInput that names the field."""
     if len(spec.tiers) >= TIERS_MAX:
         raise InvalidInput(f"a price has at most {TIERS_MAX} tiers", param="tiers")
-    tiers = [_tier(spec, 0, "")]
+    edges = [0]
     for number, higher in enumerate(spec.tiers):
-        if higher.above_input_tokens <= tiers[-1].above_input_tokens:
+        if higher.above_input_tokens <= edges[-1]:
             raise InvalidInput(
                 "tiers ascend: each above_input_tokens is greater than 0 and than the one before",
                 param=f"tiers[{number}].above_input_tokens",
             )
-        tiers.append(_tier(higher, higher.above_input_tokens, f"tiers[{number}]."))
-    return tuple(tiers)
+        edges.append(higher.above_input_tokens)
+    rules = _rules(spec, 0, edges[1] if spec.tiers else 0, "")
+    for number, (higher, upto) in enumerate(zip(spec.tiers, [*edges[2:], 0], strict=False)):
+        rules += _rules(higher, higher.above_input_tokens, upto, f"tiers[{number}].")
+    return tuple(rules)
 
 
 def shown(price: PriceVersion) -> PriceView:
-    first, *higher = price.tiers
+    edges = sorted({rule.above_input_tokens for rule in price.rules})
     return PriceView(
         id=price.id,
         model=price.model,
         currency=price.currency,
         valid_from=datetime_from_us(price.valid_from_us),
-        tiers=[HigherTier(above_input_tokens=tier.above_input_tokens, **_written(tier)) for tier in higher],
-        **_written(first),
+        tiers=[HigherTier(above_input_tokens=edge, **_written(price, edge)) for edge in edges[1:]],
+        **_written(price, edges[0]),
     )
 
 
@@ -131,24 +134,29 @@ def view(price: PriceVersion) -> dict[str, Any]:
     return {field: value for field, value in whole.items() if field not in ("id", "valid_from")}
 
 
-def _tier(prices: TierPrices, above: int, path: str) -> Tier:
-    pico: dict[ChargeItem, int] = {}
+def _rules(prices: TierPrices, above: int, upto: int, path: str) -> list[Rule]:
+    found: list[Rule] = []
     for item in _ITEMS:
         field = f"{item}_per_million"
         text = getattr(prices, field)
         if text is UNSET:
             continue
         try:
-            pico[item] = pico_per_token_from_price(text)
+            pico = pico_per_token_from_price(text)
         except InvalidInput as error:
             raise InvalidInput(f"{path}{field}: {error.message}", param=path + field) from None
-        if pico[item] > PRICE_MAX_PICO:
+        if pico > PRICE_MAX_PICO:
             raise InvalidInput(f"{path}{field}: {text!r} is beyond any price", param=path + field)
-    return Tier(pico, above)
+        found.append(Rule(item, pico, above_input_tokens=above, upto_input_tokens=upto))
+    return found
 
 
-def _written(tier: Tier) -> dict[str, Any]:
-    return {f"{item}_per_million": price_per_million(pico) for item, pico in tier.pico_per_token.items()}
+def _written(price: PriceVersion, above: int) -> dict[str, Any]:
+    return {
+        f"{rule.item}_per_million": price_per_million(rule.pico_per_unit)
+        for rule in price.rules
+        if rule.above_input_tokens == above
+    }
 
 
 def _currency(spec: PriceSpec, default: str) -> str:

@@ -161,13 +161,16 @@ class Settler:
 def _ledger_batch(journal: _Journal, position: Position, batch: Batch) -> JournalBatch:
     """The charges of what was read; an `Opened` on the way tells more about the writer."""
     charges: list[Charge] = []
+    voids: list[records.Voided] = []
     for frame in batch.frames:
         record = _decode(frame)
         if isinstance(record, records.Settled):
             charges.append(charge_of(journal.writer.incarnation, frame.sequence, record))
+        elif isinstance(record, records.Voided):
+            voids.append(record)
         elif isinstance(record, records.Opened) and journal.writer.slot == -1:
             journal.writer = msgspec.structs.replace(journal.writer, slot=record.slot, opened_us=record.at_us)
-    return JournalBatch(journal.writer, position, batch.end, charges)
+    return JournalBatch(journal.writer, position, batch.end, charges, voids)
 
 
 def _decode(frame: Frame) -> records.Record:

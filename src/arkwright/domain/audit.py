@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from arkwright.domain.charges import Charge
-from arkwright.domain.pricing import ChargeLine, PriceVersion, rate
+from arkwright.domain.pricing import ChargeLine, PriceVersion, Terms, discounted, rate
 
 FindingName = Literal[
     "journal-damaged",         # bytes of a journal that are no record, or records that are gone
@@ -61,17 +61,34 @@ def rated(charge: Charge, price: PriceVersion | None) -> list[Finding]:
         return [Finding("charge-misrated", subject, what)]
     try:
         lines = msgspec.convert(charge.lines, tuple[ChargeLine, ...])
-        due = rate(price, charge.usage)
-    except (msgspec.ValidationError, ValueError) as error:
+        due = rate(Terms(price, charge.started_us), charge.usage, charge.asked)
+    except (msgspec.ValidationError, ValueError, TypeError) as error:
         return [Finding("charge-misrated", subject, f"its lines or its usage are none: {error}")]
     findings = []
     if sum(line.amount_pico for line in lines) != charge.amount_pico:
         what = f"amount_pico is {charge.amount_pico}; its lines sum to {sum(line.amount_pico for line in lines)}"
         findings.append(Finding("charge-misrated", subject, what))
-    if lines != due:
+    if _listed(lines) != _listed(due) or any(line.amount_pico != line.quantity * line.pico_per_unit for line in lines):
         what = f"lines are {_words(lines)}; its usage at {price.id!r} is {_words(due)}"
         findings.append(Finding("charge-misrated", subject, what))
-    return findings
+    return findings + [found for line in lines for found in _discounted(subject, line)]
+
+
+def _discounted(subject: str, line: ChargeLine) -> list[Finding]:
+    charged = 0 if line.lot else discounted(line.list_price_pico, line.discount_bp)
+    if line.pico_per_unit == charged:
+        return []
+    what = f"{line.item} is charged {line.pico_per_unit} a unit; its list price less its discount is {charged}"
+    return [Finding("charge-misrated", subject, what)]
+
+
+def _listed(lines: tuple[ChargeLine, ...]) -> dict[tuple[str, int, int], int]:
+    """(item, list price, tier) → quantity: the same whether or not lots cover a part of it."""
+    found: dict[tuple[str, int, int], int] = {}
+    for line in lines:
+        key = (line.item, line.list_price_pico, line.above_input_tokens)
+        found[key] = found.get(key, 0) + line.quantity
+    return found
 
 
 def pair(expected: Iterable[Charge], stored: Iterable[Charge]) -> tuple[list[Finding], list[Charge], list[Charge]]:

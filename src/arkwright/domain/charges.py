@@ -11,7 +11,7 @@ import msgspec
 
 from arkwright.domain import ledger
 from arkwright.domain.journal import Settled
-from arkwright.domain.metering import Usage
+from arkwright.domain.metering import TEXT_COUNTS, Circumstances, Usage, other_counts
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -46,23 +46,27 @@ class Charge(msgspec.Struct, frozen=True):
     lines: list[dict[str, Any]]
     amount_pico: int
     uncollected_pico: int
+    granted_pico: int
+    other_counts: dict[str, int]
+    circumstances: dict[str, Any]
+    draws: list[dict[str, Any]]
     incarnation: str
     sequence: int
 
     @property
     def usage(self) -> Usage:
-        return Usage(
-            self.input_tokens,
-            self.cached_input_tokens,
-            self.cache_write_tokens,
-            self.output_tokens,
-            self.reasoning_tokens,
-        )
+        """Raises ValueError or TypeError for counts that are none."""
+        return Usage(**{name: getattr(self, name) for name in TEXT_COUNTS}, **self.other_counts)
+
+    @property
+    def asked(self) -> Circumstances:
+        """Raises msgspec.ValidationError."""
+        return msgspec.convert(self.circumstances, Circumstances)
 
     @property
     def collected_pico(self) -> int:
         """What the payer's balance covered of it."""
-        return self.amount_pico - self.uncollected_pico
+        return self.amount_pico - self.uncollected_pico - self.granted_pico
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -79,8 +83,11 @@ def charge_of(incarnation: str, sequence: int, settled: Settled) -> Charge:
     return Charge(
         event_id=settled.event_id.hex(),
         **fields,
-        **{name: getattr(settled.usage, name) for name in _COUNTS},
+        **{name: getattr(settled.usage, name) for name in TEXT_COUNTS},
+        other_counts=other_counts(settled.usage),
+        circumstances=msgspec.to_builtins(settled.circumstances),
         lines=[msgspec.to_builtins(line) for line in settled.lines],
+        draws=[msgspec.to_builtins(draw) for draw in settled.draws],
         incarnation=incarnation,
         sequence=sequence,
     )
@@ -101,14 +108,14 @@ def transaction_of(reference: str, account: Account, charges: list[Charge]) -> l
         account.currency,
         prepaid=account.prepaid,
         amount_pico=sum(charge.amount_pico for charge in charges),
+        granted_pico=sum(charge.granted_pico for charge in charges),
         uncollected_pico=sum(charge.uncollected_pico for charge in charges),
     )
 
 
-_COUNTS = tuple(field.name for field in msgspec.structs.fields(Usage))
-_AS_THEY_ARE = tuple(
-    field.name for field in msgspec.structs.fields(Settled) if field.name not in {"event_id", "usage", "lines"}
-)
+# `attempts` are the operator's costs, no part of what the customer is charged.
+_MADE_OTHERWISE = {"event_id", "usage", "lines", "circumstances", "draws", "attempts"}
+_AS_THEY_ARE = tuple(field.name for field in msgspec.structs.fields(Settled) if field.name not in _MADE_OTHERWISE)
 
 
 def _stored(value: Any) -> Any:

@@ -6,7 +6,7 @@ so that the ledger can be derived from the journal alone. Fields are only ever a
 
 import msgspec
 
-from arkwright.domain.metering import Finish, Usage, UsageSource
+from arkwright.domain.metering import ONLINE, Circumstances, Finish, Usage, UsageSource
 from arkwright.domain.pricing import ChargeLine
 from arkwright.domain.tenancy import OrganizationClass
 
@@ -34,8 +34,28 @@ class Intent(msgspec.Struct, frozen=True, tag="intent"):
     currency: str
 
 
-class Settled(msgspec.Struct, frozen=True, tag="settled"):
-    """Answered, counted and priced. `amount_pico` = Σ lines; `uncollected_pico` is the part no balance covered."""
+class Draw(msgspec.Struct, frozen=True):
+    """What was taken of a lot: units of a pack or a free grant, pico of a credit."""
+
+    lot: str
+    units: int
+
+
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A try at an upstream that failed before the one that served; it may cost the operator money all the same."""
+
+    target: str
+    upstream_model: str
+    started_us: int
+    ended_us: int
+    status: int  # The upstream's; 0: it never answered.
+    usage: Usage = Usage()
+
+
+class Settled(msgspec.Struct, frozen=True, omit_defaults=True, tag="settled"):
+    """Answered, counted and priced. `amount_pico` = Σ lines, of which the payer's money covers what is left after
+    `granted_pico` (paid by lots of credit) and `uncollected_pico` (the part no balance covered).
+    """
 
     event_id: bytes
     started_us: int
@@ -62,9 +82,13 @@ class Settled(msgspec.Struct, frozen=True, tag="settled"):
     lines: tuple[ChargeLine, ...]
     amount_pico: int
     uncollected_pico: int = 0
+    circumstances: Circumstances = ONLINE
+    granted_pico: int = 0
+    draws: tuple[Draw, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
 
-class Voided(msgspec.Struct, frozen=True, tag="voided"):
+class Voided(msgspec.Struct, frozen=True, omit_defaults=True, tag="voided"):
     """Admitted, but nothing to bill: the hold is released and the request costs nothing."""
 
     event_id: bytes
@@ -72,6 +96,8 @@ class Voided(msgspec.Struct, frozen=True, tag="voided"):
     organization_id: str
     status: int
     reason: str
+    model: str = ""
+    target: str = ""
 
 
 Record = Opened | Intent | Settled | Voided

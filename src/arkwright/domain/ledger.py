@@ -48,13 +48,23 @@ def top_up(reference: str, organization_id: str, currency: str, amount_pico: int
 
 
 def charges(
-    reference: str, organization_id: str, currency: str, *, prepaid: bool, amount_pico: int, uncollected_pico: int
+    reference: str,
+    organization_id: str,
+    currency: str,
+    *,
+    prepaid: bool,
+    amount_pico: int,
+    uncollected_pico: int,
+    granted_pico: int = 0,
 ) -> Transaction:
-    """A batch of one organization's charges: what it could pay → revenue, and what it could not as bad debt."""
-    if not 0 <= uncollected_pico <= amount_pico:
-        raise ValueError("uncollected is between zero and the amount")
+    """A batch of one organization's charges → revenue: paid of credits first, then by the payer, the rest bad debt."""
+    if min(granted_pico, uncollected_pico) < 0 or granted_pico + uncollected_pico > amount_pico:
+        raise ValueError("what credits cover and what nobody covers are parts of the amount")
     payer: AccountKind = "prepaid" if prepaid else "receivable"
-    entries = [Entry(payer, uncollected_pico - amount_pico), Entry("revenue_maas", amount_pico)]
+    paid_pico = amount_pico - granted_pico - uncollected_pico
+    entries = [Entry(payer, -paid_pico), Entry("revenue_maas", amount_pico)]
+    if granted_pico:
+        entries.append(Entry("grants", -granted_pico))
     if uncollected_pico:
         entries.append(Entry("bad_debt", -uncollected_pico))
     return Transaction(reference, "charges", organization_id, currency, tuple(entries))

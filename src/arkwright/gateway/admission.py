@@ -17,7 +17,7 @@ from arkwright.basics.errors import (
 from arkwright.basics.ids import secret_sha256
 from arkwright.basics.money import decimal_from_pico
 from arkwright.domain.catalog import Model, ModelKind
-from arkwright.domain.pricing import PriceVersion, Tier, worst_case
+from arkwright.domain.pricing import PriceVersion, Rule, Terms, worst_case
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.state import State
@@ -46,9 +46,8 @@ class Admitted(NamedTuple):
 
     principal: Principal
     model: Model
-    price: PriceVersion
+    terms: Terms
     hold_pico: int
-    at_us: int
 
 
 def authenticate(state: State, exchange: Exchange) -> Principal:
@@ -116,18 +115,19 @@ def admit(
     at_us = now_us()
     organization = principal.organization
     price = state.price(model.name, organization.currency, at_us) or _without_price(organization, model)
+    terms = Terms(price, at_us)
     if organization.billing != "prepaid":
-        return Admitted(principal, model, price, 0, at_us)
+        return Admitted(principal, model, terms, 0)
     if not leases_ready:
         raise Unavailable("Balances are still being loaded. Try again in a moment.", code="starting", retry_after_s=1)
-    hold = worst_case(price, input_tokens_max, output_tokens_max)
+    hold = worst_case(state.extents(terms), input_tokens_max, output_tokens_max)
     if hold and not slot.reserve(organization.lease_row, hold):
         raise HoldRefused(
             hold,
             f"The balance can't cover this request: up to {decimal_from_pico(hold)} {organization.currency} "
             f"({input_tokens_max} input and {output_tokens_max} output tokens). Top up, or ask for less (max_tokens).",
         )
-    return Admitted(principal, model, price, hold, at_us)
+    return Admitted(principal, model, terms, hold)
 
 
 def _without_price(organization: Organization, model: Model) -> PriceVersion:
@@ -137,5 +137,4 @@ def _without_price(organization: Organization, model: Model) -> PriceVersion:
             f"The model `{model.name}` has no price in {organization.currency} yet. Ask the operator of the platform.",
             code="model_not_priced",
         )
-    tier = Tier({"input": 0, "output": 0})
-    return PriceVersion(UNPRICED, model.name, organization.currency, 0, (tier,))
+    return PriceVersion(UNPRICED, model.name, organization.currency, 0, (Rule("input", 0), Rule("output", 0)))

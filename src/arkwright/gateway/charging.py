@@ -11,7 +11,7 @@ from arkwright.basics.clock import now_us
 from arkwright.basics.errors import Unavailable
 from arkwright.domain import journal as records
 from arkwright.domain.catalog import Target
-from arkwright.domain.metering import Finish, Usage, UsageSource
+from arkwright.domain.metering import Circumstances, Finish, Usage, UsageSource
 from arkwright.domain.pricing import rate, total
 from arkwright.gateway.admission import Admitted
 from arkwright.gateway.exchange import Exchange
@@ -81,12 +81,12 @@ class Charging:
         principal = admitted.principal
         intent = records.Intent(
             event_id=exchange.event_id,
-            at_us=admitted.at_us,
+            at_us=admitted.terms.at_us,
             organization_id=principal.organization.id,
             key_id=principal.key.id,
             model=admitted.model.name,
             hold_pico=admitted.hold_pico,
-            currency=admitted.price.currency,
+            currency=admitted.terms.price.currency,
         )
         if self._journal is None or not self.works:
             self._release(admitted)
@@ -102,13 +102,15 @@ class Charging:
         on_durable: Callable[[], None] | None = None,
     ) -> int:
         """Charge a request; `on_durable` runs once the record is on disk. Returns the amount in pico."""
-        lines = rate(admitted.price, metered.usage)
+        # Whether a model thought is known by what it says; a book may price its answers apart.
+        circumstances = Circumstances(thinking=metered.usage.reasoning_tokens > 0)
+        lines = rate(admitted.terms, metered.usage, circumstances)
         amount = total(lines)
         principal = admitted.principal
         organization = principal.organization
         record = records.Settled(
             event_id=exchange.event_id,
-            started_us=admitted.at_us,
+            started_us=admitted.terms.at_us,
             ended_us=now_us(),
             organization_id=organization.id,
             organization_class=organization.class_,
@@ -127,23 +129,30 @@ class Charging:
             ttft_us=served.ttft_us,
             usage=metered.usage,
             usage_source=metered.source,
-            currency=admitted.price.currency,
-            price_version=admitted.price.id,
+            currency=admitted.terms.price.currency,
+            price_version=admitted.terms.price.id,
             lines=lines,
             amount_pico=amount,
             uncollected_pico=self._collect(admitted, amount),
+            circumstances=circumstances,
         )
         assert self._journal is not None, "settled without an intent"
         self._journal.append(records.encode(record), on_durable)
         return amount
 
-    def void(self, admitted: Admitted, exchange: Exchange, status: int, reason: str) -> None:
-        """End a request that costs nothing."""
+    def void(self, admitted: Admitted, exchange: Exchange, status: int, reason: str, target: str = "") -> None:
+        """End a request that costs nothing; `target`: where it was when it failed."""
         self._release(admitted)
         assert self._journal is not None, "voided without an intent"
         if self._journal.failed is None:
             voided = records.Voided(
-                exchange.event_id, now_us(), admitted.principal.organization.id, status, reason[:500]
+                exchange.event_id,
+                now_us(),
+                admitted.principal.organization.id,
+                status,
+                reason[:500],
+                admitted.model.name,
+                target,
             )
             self._journal.append(records.encode(voided))
 

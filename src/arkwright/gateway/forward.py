@@ -147,7 +147,7 @@ class Forward:
 
     def _void(self, status: int, reason: str) -> None:
         self._end()
-        self._worker.charging.void(self._admitted, self._exchange, status, reason)
+        self._worker.charging.void(self._admitted, self._exchange, status, reason, self._target.name)
 
     def _end(self) -> None:
         self._ended = True

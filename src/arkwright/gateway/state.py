@@ -8,7 +8,8 @@ from pathlib import Path
 from arkwright.basics.secrets import open_sealed
 from arkwright.domain import snapshot as snapshots
 from arkwright.domain.catalog import Model, Target
-from arkwright.domain.pricing import PriceVersion
+from arkwright.domain.metering import ONLINE, Circumstances
+from arkwright.domain.pricing import Extent, PriceVersion, Terms, extents
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
 
@@ -24,6 +25,7 @@ class State:
         self._master_key = master_key
         self._secrets: dict[bytes, str] = {}
         self._prices: dict[tuple[str, str], list[PriceVersion]] = {}
+        self._extents: dict[tuple[str, str, str, int, Circumstances], tuple[Extent, ...]] = {}
         for price in sorted(snapshot.prices, key=lambda price: price.valid_from_us):
             self._prices.setdefault((price.model, price.currency), []).append(price)
 
@@ -33,6 +35,16 @@ class State:
             if price.valid_from_us <= at_us:
                 return price
         return None
+
+    def extents(self, terms: Terms, circumstances: Circumstances = ONLINE) -> tuple[Extent, ...]:
+        """What a hold must know of a price; worked out once for each price, window, discount and circumstances."""
+        price = terms.price
+        window = price.window_at(terms.at_us) if price.windows else ""
+        key = (price.id, price.model, window, terms.discount_bp, circumstances)
+        found = self._extents.get(key)
+        if found is None:
+            found = self._extents[key] = extents(terms, circumstances)
+        return found
 
     def secret(self, target: Target) -> str:
         """The upstream's key in clear; empty when it needs none. Opened once, kept in memory only."""

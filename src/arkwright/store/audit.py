@@ -1,12 +1,13 @@
 """Reads for an audit what the ledger holds. Reads only, all of it in the snapshot transaction of the caller."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from arkwright.domain.audit import Finding, FindingName, differs
 from arkwright.domain.charges import Charge
-from arkwright.domain.pricing import PriceVersion
+from arkwright.domain.pricing import ChargeLine, PriceVersion
 from arkwright.store import pricing
 from arkwright.store.database import Connection, load_queries
 
@@ -90,4 +91,8 @@ async def check_ledger(connection: Connection, limit: int) -> list[Finding]:
 
 
 def _charge(row: Any) -> Charge:
-    return Charge(**row._asdict())
+    """Its lines as they would be written today: what a later version added is left out where it says nothing."""
+    fields = row._asdict()
+    with suppress(msgspec.ValidationError):  # What is no line is compared, and found, as it stands.
+        fields["lines"] = msgspec.to_builtins(msgspec.convert(fields["lines"], list[ChargeLine]))
+    return Charge(**fields)

@@ -10,7 +10,7 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from arkwright.basics.clock import datetime_from_us, us_from_datetime
-from arkwright.domain.pricing import PriceVersion, Tier
+from arkwright.domain.pricing import PriceVersion, Rule, Window
 from arkwright.store.database import Connection, load_queries
 
 _queries = load_queries("pricing")
@@ -47,12 +47,14 @@ async def insert(connection: Connection, price: PriceVersion) -> None:
         id=price.id,
         model=price.model,
         currency=price.currency,
-        tiers=Jsonb(msgspec.to_builtins(price.tiers)),
+        rules=Jsonb(msgspec.to_builtins(price.rules)),
+        windows=Jsonb(msgspec.to_builtins(price.windows)),
         valid_from=datetime_from_us(price.valid_from_us),
     )
 
 
 def version(row: Any) -> PriceVersion:
     """A row of `price_version` as the value that `domain.pricing.rate` takes."""
-    tiers = msgspec.convert(row.tiers, tuple[Tier, ...])
-    return PriceVersion(row.id, row.model, row.currency, us_from_datetime(row.valid_from), tiers)
+    rules = msgspec.convert(row.rules, tuple[Rule, ...])
+    windows = msgspec.convert(row.windows, dict[str, Window])
+    return PriceVersion(row.id, row.model, row.currency, us_from_datetime(row.valid_from), rules, windows)

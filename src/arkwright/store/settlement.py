@@ -10,6 +10,7 @@ import msgspec
 
 from arkwright.basics.errors import InternalError
 from arkwright.domain.charges import Charge, by_account, transaction_of
+from arkwright.domain.journal import Voided
 from arkwright.store import leases, ledger
 from arkwright.store.database import Connection, Database, load_queries
 from arkwright.store.journal_reader import START, Position
@@ -34,6 +35,7 @@ class JournalBatch(msgspec.Struct, frozen=True):
     before: Position
     after: Position
     charges: list[Charge]
+    voids: Sequence[Voided] = ()
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -127,6 +129,8 @@ async def _post(connection: Connection, batch: JournalBatch) -> Outcome:
         if inserted != len(fresh):
             raise _Raced
         await leases.post(connection, batch.writer.host, incarnation, _collected(fresh))
+    if batch.voids:
+        await _queries.count_voids(connection, voids=_json_of_voids(batch.voids))
     return Outcome(len(fresh), duplicates)
 
 
@@ -153,3 +157,17 @@ def _collected(charges: list[Charge]) -> dict[str, int]:
 def _json(numbered: list[tuple[Charge, int]]) -> str:
     rows = [{**msgspec.structs.asdict(charge), "transaction_id": transaction_id} for charge, transaction_id in numbered]
     return msgspec.json.encode(rows).decode()
+
+
+def _json_of_voids(voids: Sequence[Voided]) -> str:
+    kept = [
+        {
+            "at_us": void.at_us,
+            "organization_id": void.organization_id,
+            "model": void.model,
+            "target": void.target,
+            "status": void.status,
+        }
+        for void in voids
+    ]
+    return msgspec.json.encode(kept).decode()

@@ -89,7 +89,7 @@ async def test_applied_twice_changes_nothing_the_second_time(admin: Admin, tmp_p
     given = snapshot.keys[secret_sha256("ak-hidden-customer")]
     assert given.models == frozenset(["some-model"])
     assert secret_sha256(secrets[-1]) in snapshot.keys
-    assert [tier.above_input_tokens for tier in snapshot.prices[0].tiers] == [0, 1000]
+    assert {rule.above_input_tokens for rule in snapshot.prices[0].rules} == {0, 1000}
     assert not snapshot.models["some-model"].targets[0].traits.legacy_logprobs
 
 

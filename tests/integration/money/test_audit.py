@@ -217,7 +217,7 @@ OTHER_EDITS = (
     ("UPDATE lease SET posted_pico = posted_pico - 1", "lease-differs"),
     ("UPDATE lease_posted SET posted_pico = posted_pico + 1", "lease-differs"),
     ("UPDATE lease SET granted_pico = granted_pico + 1", "balance-below-zero"),
-    ("UPDATE price_version SET tiers = replace(tiers::text, '250000', '250001')::jsonb", "charge-misrated"),
+    ("UPDATE price_version SET rules = replace(rules::text, '250000', '250001')::jsonb", "charge-misrated"),
     ("DELETE FROM price_version", "charge-misrated"),
     ("UPDATE journal_segment SET head_hash = '\\x00' WHERE segment = 1", "journal-rewritten"),
 )

@@ -14,7 +14,8 @@ SELECT
     (extract(epoch FROM started_at) * 1000000)::bigint AS started_us,
     (extract(epoch FROM ended_at) * 1000000)::bigint AS ended_us,
     ttft_us, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source,
-    currency, price_version, lines, amount_pico, uncollected_pico, incarnation, sequence
+    currency, price_version, lines, amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws,
+    incarnation, sequence
 FROM charge
 WHERE incarnation = :incarnation AND sequence > :above AND sequence <= :upto
 ORDER BY sequence LIMIT :limit;
@@ -26,7 +27,8 @@ SELECT
     (extract(epoch FROM started_at) * 1000000)::bigint AS started_us,
     (extract(epoch FROM ended_at) * 1000000)::bigint AS ended_us,
     ttft_us, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source,
-    currency, price_version, lines, amount_pico, uncollected_pico, incarnation, sequence
+    currency, price_version, lines, amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws,
+    incarnation, sequence
 FROM charge WHERE event_id = :event_id::uuid;
 
 -- name: charged_incarnations
@@ -41,7 +43,7 @@ SELECT named.incarnation, writer.host
 FROM named LEFT JOIN journal_writer AS writer USING (incarnation) WHERE named.incarnation IS NOT NULL;
 
 -- name: prices
-SELECT id, model, currency, tiers, valid_from FROM price_version;
+SELECT id, model, currency, rules, windows, valid_from FROM price_version;
 
 -- name: counted^
 SELECT (SELECT count(*) FROM ledger_transaction) AS transactions, (SELECT count(*) FROM ledger_entry) AS entries,
@@ -70,7 +72,8 @@ ORDER BY transaction.id LIMIT :limit;
 WITH due AS (
     SELECT charge.transaction_id, account.kind, sum(account.amount_pico) AS amount_pico
     FROM charge CROSS JOIN LATERAL (VALUES
-        (CASE WHEN prepaid THEN 'prepaid' ELSE 'receivable' END, uncollected_pico - amount_pico),
+        (CASE WHEN prepaid THEN 'prepaid' ELSE 'receivable' END, uncollected_pico + granted_pico - amount_pico),
+        ('grants', -granted_pico),
         ('revenue_maas', amount_pico),
         ('bad_debt', -uncollected_pico)
     ) AS account (kind, amount_pico)
@@ -187,21 +190,25 @@ ORDER BY account.id LIMIT :limit;
 -- name: wrong_usage
 WITH due AS (
     SELECT date_trunc('hour', started_at, 'UTC') AS hour, organization_id, organization_class, project_id, key_id,
-           model, target, currency, usage_source,
+           model, target, currency, usage_source, industry, endpoint,
            ARRAY[count(*), sum(input_tokens), sum(cached_input_tokens), sum(cache_write_tokens), sum(output_tokens),
-                 sum(reasoning_tokens), sum(amount_pico)]::numeric[] AS sums
-    FROM charge GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+                 sum(reasoning_tokens), sum(modality_tokens(other_counts, 'image')),
+                 sum(modality_tokens(other_counts, 'audio')), sum(modality_tokens(other_counts, 'video')),
+                 sum(amount_pico)]::numeric[] AS sums
+    FROM charge GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 ), kept AS (
     SELECT hour, organization_id, organization_class, project_id, key_id, model, target, currency, usage_source,
+           industry, endpoint,
            ARRAY[requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
-                 amount_pico]::numeric[] AS sums
+                 image_tokens, audio_tokens, video_tokens, amount_pico]::numeric[] AS sums
     FROM usage_hourly
 )
 SELECT concat_ws(' ', 'usage of', organization_id, key_id, model, 'at', to_char(hour, 'YYYY-MM-DD"T"HH24"Z"')) AS subject,
-       'requests, input, cached, cache write, output, reasoning, pico' AS what,
+       'requests, input, cached, cache write, output, reasoning, image, audio, video, pico' AS what,
        coalesce(kept.sums::text, 'missing') AS found, coalesce(due.sums::text, 'none') AS expected
 FROM due FULL JOIN kept
-    USING (hour, organization_id, organization_class, project_id, key_id, model, target, currency, usage_source)
+    USING (hour, organization_id, organization_class, project_id, key_id, model, target, currency, usage_source, industry,
+           endpoint)
 WHERE due.sums IS DISTINCT FROM kept.sums
 ORDER BY 1 LIMIT :limit;
 
@@ -234,7 +241,7 @@ SELECT 'journal ' || incarnation || ' for ' || organization_id AS subject, 'what
        coalesce(kept.posted_pico, 0)::text AS found, coalesce(due.pico, 0)::text AS expected
 FROM lease_posted AS kept
 FULL JOIN (
-    SELECT incarnation, organization_id, sum(amount_pico - uncollected_pico) AS pico
+    SELECT incarnation, organization_id, sum(amount_pico - uncollected_pico - granted_pico) AS pico
     FROM charge WHERE prepaid GROUP BY 1, 2
 ) AS due USING (incarnation, organization_id)
 WHERE coalesce(kept.posted_pico, 0) <> coalesce(due.pico, 0)

@@ -1,23 +1,23 @@
 -- The price book: immutable versions. The version of a moment is the one with the latest start up to it.
 
 -- name: price_valid_at^
-SELECT id, model, currency, tiers, valid_from, created_at
+SELECT id, model, currency, rules, windows, valid_from, created_at
 FROM price_version WHERE model = :model AND currency = :currency AND valid_from <= :at
 ORDER BY valid_from DESC LIMIT 1;
 
 -- name: price_starting_at^
-SELECT id, model, currency, tiers, valid_from, created_at
+SELECT id, model, currency, rules, windows, valid_from, created_at
 FROM price_version WHERE model = :model AND currency = :currency AND valid_from = :at;
 
 -- name: price_page
-SELECT id, model, currency, tiers, valid_from, created_at
+SELECT id, model, currency, rules, windows, valid_from, created_at
 FROM price_version
 WHERE id > :after AND (:model::text IS NULL OR model = :model) AND (:currency::text IS NULL OR currency = :currency)
 ORDER BY id LIMIT :limit;
 
 -- name: prices_in_force
 -- Each model's version of that moment in each currency, and those that are still to come.
-SELECT id, model, currency, tiers, valid_from, created_at
+SELECT id, model, currency, rules, windows, valid_from, created_at
 FROM price_version AS version
 WHERE NOT EXISTS (
     SELECT FROM price_version AS later
@@ -27,4 +27,5 @@ WHERE NOT EXISTS (
 ORDER BY model, currency, valid_from;
 
 -- name: price_insert!
-INSERT INTO price_version (id, model, currency, tiers, valid_from) VALUES (:id, :model, :currency, :tiers, :valid_from);
+INSERT INTO price_version (id, model, currency, rules, windows, valid_from)
+VALUES (:id, :model, :currency, :rules, :windows, :valid_from);

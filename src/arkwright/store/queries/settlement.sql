@@ -43,7 +43,8 @@ WITH given AS (
         upstream_request_id text, streamed boolean, status integer, finish text, started_us bigint, ended_us bigint,
         ttft_us bigint, input_tokens bigint, cached_input_tokens bigint, cache_write_tokens bigint,
         output_tokens bigint, reasoning_tokens bigint, usage_source text, currency text, price_version text,
-        lines jsonb, amount_pico numeric, uncollected_pico numeric, incarnation text, sequence bigint,
+        lines jsonb, amount_pico numeric, uncollected_pico numeric, granted_pico numeric, other_counts jsonb,
+        circumstances jsonb, draws jsonb, incarnation text, sequence bigint,
         transaction_id bigint
     )
 ), inserted AS (
@@ -51,7 +52,8 @@ WITH given AS (
         event_id, organization_id, organization_class, industry, prepaid, project_id, key_id, endpoint, model, target,
         upstream_model, upstream_request_id, streamed, status, finish, started_at, ended_at, ttft_us, input_tokens,
         cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source, currency,
-        price_version, lines, amount_pico, uncollected_pico, incarnation, sequence, transaction_id
+        price_version, lines, amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws,
+        incarnation, sequence, transaction_id
     )
     SELECT
         event_id, organization_id, organization_class, industry, prepaid, project_id, key_id, endpoint, model, target,
@@ -59,24 +61,30 @@ WITH given AS (
         timestamptz 'epoch' + started_us * interval '1 microsecond',
         timestamptz 'epoch' + ended_us * interval '1 microsecond',
         ttft_us, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source,
-        currency, price_version, lines, amount_pico, uncollected_pico, incarnation, sequence, transaction_id
+        currency, price_version, lines, amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws,
+        incarnation, sequence, transaction_id
     FROM given ORDER BY event_id
     ON CONFLICT DO NOTHING
     RETURNING *
 ), rolled_up AS (
     INSERT INTO usage_hourly (
-        hour, organization_id, organization_class, project_id, key_id, model, target, currency, usage_source,
-        requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, amount_pico
+        hour, organization_id, organization_class, project_id, key_id, model, target, currency, usage_source, industry,
+        endpoint, requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
+        image_tokens, audio_tokens, video_tokens, amount_pico
     )
     SELECT
         date_trunc('hour', started_at, 'UTC') AS hour, organization_id, organization_class, project_id, key_id, model,
-        target, currency, usage_source, count(*), sum(input_tokens), sum(cached_input_tokens),
-        sum(cache_write_tokens), sum(output_tokens), sum(reasoning_tokens), sum(amount_pico)
+        target, currency, usage_source, industry, endpoint, count(*), sum(input_tokens), sum(cached_input_tokens),
+        sum(cache_write_tokens), sum(output_tokens), sum(reasoning_tokens),
+        coalesce(sum(modality_tokens(other_counts, 'image')), 0), coalesce(sum(modality_tokens(other_counts, 'audio')), 0),
+        coalesce(sum(modality_tokens(other_counts, 'video')), 0), sum(amount_pico)
     FROM inserted
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
-    ORDER BY organization_id, hour, project_id, key_id, model, target, currency, usage_source, organization_class
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    ORDER BY organization_id, hour, project_id, key_id, model, target, currency, usage_source, organization_class,
+        industry, endpoint
     ON CONFLICT (
-        organization_id, hour, project_id, key_id, model, target, currency, usage_source, organization_class
+        organization_id, hour, project_id, key_id, model, target, currency, usage_source, organization_class, industry,
+        endpoint
     ) DO UPDATE SET
         requests = usage_hourly.requests + excluded.requests,
         input_tokens = usage_hourly.input_tokens + excluded.input_tokens,
@@ -84,6 +92,20 @@ WITH given AS (
         cache_write_tokens = usage_hourly.cache_write_tokens + excluded.cache_write_tokens,
         output_tokens = usage_hourly.output_tokens + excluded.output_tokens,
         reasoning_tokens = usage_hourly.reasoning_tokens + excluded.reasoning_tokens,
+        image_tokens = usage_hourly.image_tokens + excluded.image_tokens,
+        audio_tokens = usage_hourly.audio_tokens + excluded.audio_tokens,
+        video_tokens = usage_hourly.video_tokens + excluded.video_tokens,
         amount_pico = usage_hourly.amount_pico + excluded.amount_pico
 )
 SELECT count(*) FROM inserted;
+
+-- name: count_voids!
+INSERT INTO void_hourly (hour, organization_id, model, target, status, requests)
+SELECT date_trunc('hour', timestamptz 'epoch' + at_us * interval '1 microsecond', 'UTC'), organization_id, model,
+    target, status, count(*)
+FROM jsonb_to_recordset(:voids::jsonb) AS given
+    (at_us bigint, organization_id text, model text, target text, status integer)
+GROUP BY 1, 2, 3, 4, 5
+ORDER BY 1, 2, 3, 4, 5
+ON CONFLICT (hour, organization_id, model, target, status) DO UPDATE SET
+    requests = void_hourly.requests + excluded.requests;
