@@ -38,7 +38,7 @@ format: setup  ## Format and mend what can be mended by machine
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 lock:  ## Resolve requirements/dev.lock anew (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url -q -o requirements/dev.lock pyproject.toml requirements/dev.in
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras -q -o requirements/dev.lock pyproject.toml requirements/dev.in
 
 docs: setup  ## Write the reference anew from the code
 	@$(BIN)/python -m docs.generate

@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import psutil
@@ -50,7 +49,8 @@ def made_up(chance: random.Random) -> records.Settled:
     usage = Usage(chance.randrange(1, 900), chance.randrange(1, 90), 0, chance.randrange(1, 300))
     record = settled(
         f"org_{organization:03d}", usage, key_id=f"key_{organization:03d}_{chance.randrange(KEYS)}",
-        started_us=now_us() - chance.randrange(600_000_000), upstream_request_id=f"chatcmpl-{chance.getrandbits(96):024x}",
+        started_us=now_us() - chance.randrange(600_000_000),
+        upstream_request_id=f"chatcmpl-{chance.getrandbits(96):024x}",
     )  # fmt: skip
     return msgspec.structs.replace(record, target=f"target-{chance.randrange(MODELS)}", ttft_us=chance.randrange(10**6))
 
@@ -85,7 +85,7 @@ async def prepare(database: Database) -> None:
 def cpu_of(postmaster: psutil.Process) -> float:
     """Of the server and all it has started that still lives: the sessions are kept by the pool."""
     family = [postmaster, *postmaster.children(recursive=True)]
-    return sum(times.user + times.system for times in (process.cpu_times() for process in family))
+    return float(sum(times.user + times.system for times in (process.cpu_times() for process in family)))
 
 
 async def measure(database: Database, postmaster: psutil.Process, root: Path, rounds: int, count: int) -> list[Round]:

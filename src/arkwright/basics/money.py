@@ -4,7 +4,6 @@ No float ever touches an amount: decimal strings come in, integers are kept, dec
 """
 
 import re
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 from arkwright.basics.errors import InvalidInput
 
@@ -24,6 +23,31 @@ _CURRENCIES = frozenset(
     VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
     """.split()  # noqa: SIM905 - four times as long with quotes
 )
+
+_MINOR_DIGITS = {
+    **dict.fromkeys(
+        (
+            "BIF",
+            "CLP",
+            "DJF",
+            "GNF",
+            "ISK",
+            "JPY",
+            "KMF",
+            "KRW",
+            "PYG",
+            "RWF",
+            "UGX",
+            "VND",
+            "VUV",
+            "XAF",
+            "XOF",
+            "XPF",
+        ),
+        0,
+    ),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+}
 
 
 def pico_from_decimal(text: str) -> int:
@@ -59,12 +83,27 @@ def decimal_from_pico(amount_pico: int) -> str:
     return f"{sign}{whole}.{decimals}"
 
 
-def rounded(amount_pico: int, minor_digits: int = 2) -> Decimal:
-    """The one rounding of the product: half-even to the currency's minor unit, at the invoice line."""
-    with localcontext() as context:
-        context.prec = 60
-        exact = Decimal(amount_pico) / PICO_PER_UNIT
-        return exact.quantize(Decimal(1).scaleb(-minor_digits), rounding=ROUND_HALF_EVEN)
+def minor_digits(currency: str) -> int:
+    """Decimals of the currency's minor unit by ISO 4217: 2 but for those named here."""
+    return _MINOR_DIGITS.get(currency, 2)
+
+
+def pico_per_minor(digits: int) -> int:
+    return int(10 ** (12 - digits))
+
+
+def minor_from_pico(amount_pico: int, digits: int) -> int:
+    """The one rounding of the product: half-even to whole minor units."""
+    unit = pico_per_minor(digits)
+    whole, rest = divmod(amount_pico, unit)
+    return whole + (2 * rest > unit or (2 * rest == unit and whole % 2 == 1))
+
+
+def decimal_from_minor(amount_minor: int, digits: int) -> str:
+    """1234, 2 digits → `"12.34"`; with as many decimals as the currency has."""
+    sign = "-" if amount_minor < 0 else ""
+    whole, fraction = divmod(abs(amount_minor), 10**digits)
+    return f"{sign}{whole}.{fraction:0{digits}d}" if digits else f"{sign}{whole}"
 
 
 def currency_code(text: str) -> str:

@@ -21,6 +21,7 @@ from litestar.types import ControllerRouterHandler
 from arkwright.basics import clock, ids, secrets
 from arkwright.basics.errors import Unavailable
 from arkwright.basics.settings import Settings
+from arkwright.control import chores
 from arkwright.control.api import application
 from arkwright.control.lease_keeper import LeaseKeeper
 from arkwright.control.platform import Platform
@@ -140,6 +141,7 @@ class _Process:
                 ("leases", leases),
                 ("publisher", platform.publisher.run),
                 ("reconciler", reconciler.run),
+                ("chores", lambda: chores.run(platform)),
             )
         ]
         app = application(platform, self._more_routes(platform))

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from arkwright.domain.charges import Charge
-from arkwright.domain.pricing import ChargeLine, PriceVersion, Terms, discounted, rate
+from arkwright.domain.pricing import ChargeLine, PriceVersion, Terms, discounted, rate, total
 
 FindingName = Literal[
     "journal-damaged",         # bytes of a journal that are no record, or records that are gone
@@ -65,21 +65,26 @@ def rated(charge: Charge, price: PriceVersion | None) -> list[Finding]:
     except (msgspec.ValidationError, ValueError, TypeError) as error:
         return [Finding("charge-misrated", subject, f"its lines or its usage are none: {error}")]
     findings = []
-    if sum(line.amount_pico for line in lines) != charge.amount_pico:
-        what = f"amount_pico is {charge.amount_pico}; its lines sum to {sum(line.amount_pico for line in lines)}"
+    if total(lines) != charge.amount_pico:
+        what = f"amount_pico is {charge.amount_pico}; its lines sum to {total(lines)}"
         findings.append(Finding("charge-misrated", subject, what))
-    if _listed(lines) != _listed(due) or any(line.amount_pico != line.quantity * line.pico_per_unit for line in lines):
+    if _listed(lines) != _listed(due):
         what = f"lines are {_words(lines)}; its usage at {price.id!r} is {_words(due)}"
         findings.append(Finding("charge-misrated", subject, what))
-    return findings + [found for line in lines for found in _discounted(subject, line)]
+    return findings + [found for line in lines for found in _multiplied(subject, line)]
 
 
-def _discounted(subject: str, line: ChargeLine) -> list[Finding]:
+def _multiplied(subject: str, line: ChargeLine) -> list[Finding]:
+    """Whether a line is its own arithmetic."""
+    findings = []
     charged = 0 if line.lot else discounted(line.list_price_pico, line.discount_bp)
-    if line.pico_per_unit == charged:
-        return []
-    what = f"{line.item} is charged {line.pico_per_unit} a unit; its list price less its discount is {charged}"
-    return [Finding("charge-misrated", subject, what)]
+    if line.pico_per_unit != charged:
+        what = f"{line.item} is charged {line.pico_per_unit} a unit; its list price less its discount is {charged}"
+        findings.append(Finding("charge-misrated", subject, what))
+    if line.amount_pico != line.quantity * line.pico_per_unit:
+        what = f"{line.item} is {line.amount_pico}; {line.quantity} × {line.pico_per_unit} is not"
+        findings.append(Finding("charge-misrated", subject, what))
+    return findings
 
 
 def _listed(lines: tuple[ChargeLine, ...]) -> dict[tuple[str, int, int], int]:

@@ -1,18 +1,18 @@
 """Money in and out as decimal strings; whole pico inside."""
 
-from decimal import Decimal
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from arkwright.basics.errors import InvalidInput
 from arkwright.basics.money import (
+    decimal_from_minor,
     decimal_from_pico,
+    minor_digits,
+    minor_from_pico,
     pico_from_decimal,
     pico_per_token_from_price,
     price_per_million,
-    rounded,
 )
 
 
@@ -50,8 +50,19 @@ def test_a_price_is_exact_to_one_token() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pico", "shown"),
-    [(5 * 10**9, "0.00"), (15 * 10**9, "0.02"), (25 * 10**9, "0.02"), (10**36, "1" + "0" * 24 + ".00")],
+    ("pico", "minor"),
+    [
+        (5 * 10**9, 0), (15 * 10**9, 2), (25 * 10**9, 2), (25 * 10**9 + 1, 3),
+        (-15 * 10**9, -2), (-25 * 10**9, -2), (10**36, 10**26),
+    ],
+)  # fmt: skip
+def test_the_one_rounding_is_half_even(pico: int, minor: int) -> None:
+    assert minor_from_pico(pico, 2) == minor
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "shown"),
+    [(1234, "USD", "12.34"), (-5, "CNY", "-0.05"), (1234, "JPY", "1234"), (1, "KWD", "0.001")],
 )
-def test_the_one_rounding_is_half_even(pico: int, shown: str) -> None:
-    assert rounded(pico) == Decimal(shown)
+def test_minor_units_read_as_the_currency_has_them(minor: int, currency: str, shown: str) -> None:
+    assert decimal_from_minor(minor, minor_digits(currency)) == shown
