@@ -114,6 +114,11 @@ class GatewayHost:
         self.writer.append(journal.encode(journal.Voided(b"\0" * 16, 0, "", 0, "barrier")), done.set)
         await done.wait()
 
+    def voided(self) -> list[journal.Voided]:
+        """Requests that were billed nothing."""
+        found = [record for record in records_in(self.journal_dir) if isinstance(record, journal.Voided)]
+        return [record for record in found if record.reason != "barrier"]
+
 
 def head(method: str, path: str, headers: dict[str, str]) -> bytes:
     lines = [f"{method} {path} HTTP/1.1", "host: test", *(f"{name}: {value}" for name, value in headers.items())]

@@ -51,6 +51,7 @@ class Charge(msgspec.Struct, frozen=True):
     other_counts: dict[str, int]
     circumstances: dict[str, Any]
     draws: list[dict[str, Any]]
+    attempts: list[dict[str, Any]]
     incarnation: str
     sequence: int
 
@@ -93,9 +94,15 @@ def charge_of(incarnation: str, sequence: int, settled: Settled) -> Charge:
         other_counts(settled.usage),
         msgspec.to_builtins(settled.circumstances) if settled.circumstances is not ONLINE else {},
         msgspec.to_builtins(list(settled.draws)) if settled.draws else [],
+        _attempts(settled) if settled.attempts else [],
         incarnation,
         sequence,
     )
+
+
+def _attempts(settled: Settled) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = msgspec.to_builtins(list(settled.attempts))
+    return found
 
 
 def by_account(charges: Iterable[Charge]) -> dict[Account, list[Charge]]:

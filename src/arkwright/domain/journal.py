@@ -42,7 +42,11 @@ class Draw(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A try at an upstream that failed before the one that served; it may cost the operator money all the same."""
+    """A try at an upstream that failed before the one that served; it may cost the operator money all the same.
+
+    No usage, and not `unknown`: it did not arrive, or was refused, which no upstream bills. `unknown`: it arrived and
+    broke off, and nobody said what it used.
+    """
 
     target: str
     upstream_model: str
@@ -50,6 +54,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     ended_us: int
     status: int  # The upstream's; 0: it never answered.
     usage: Usage = Usage()
+    unknown: bool = False
 
 
 class Settled(msgspec.Struct, frozen=True, omit_defaults=True, tag="settled"):
@@ -98,6 +103,7 @@ class Voided(msgspec.Struct, frozen=True, omit_defaults=True, tag="voided"):
     reason: str
     model: str = ""
     target: str = ""
+    attempts: tuple[Attempt, ...] = ()  # Only where one of them may have cost the operator something.
 
 
 Record = Opened | Intent | Settled | Voided

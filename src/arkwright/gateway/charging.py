@@ -30,6 +30,7 @@ class Served(NamedTuple):
     finish: Finish
     ttft_us: int | None
     upstream_request_id: str
+    attempts: tuple[records.Attempt, ...] = ()  # Those that failed before.
 
 
 class Metered(NamedTuple):
@@ -135,13 +136,25 @@ class Charging:
             amount_pico=amount,
             uncollected_pico=self._collect(admitted, amount),
             circumstances=circumstances,
+            attempts=served.attempts,
         )
         assert self._journal is not None, "settled without an intent"
         self._journal.append(records.encode(record), on_durable)
         return amount
 
-    def void(self, admitted: Admitted, exchange: Exchange, status: int, reason: str, target: str = "") -> None:
-        """End a request that costs nothing; `target`: where it was when it failed."""
+    def void(
+        self,
+        admitted: Admitted,
+        exchange: Exchange,
+        status: int,
+        reason: str,
+        target: str = "",
+        attempts: tuple[records.Attempt, ...] = (),
+    ) -> None:
+        """End a request that costs the customer nothing; `target`: where it was when it failed.
+
+        `attempts`: what was tried, where a try may have cost the operator something.
+        """
         self._release(admitted)
         assert self._journal is not None, "voided without an intent"
         if self._journal.failed is None:
@@ -153,6 +166,7 @@ class Charging:
                 reason[:500],
                 admitted.model.name,
                 target,
+                attempts,
             )
             self._journal.append(records.encode(voided))
 

@@ -7,9 +7,11 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from arkwright.basics.clock import now_us
 from arkwright.basics.errors import ArkwrightError, UpstreamFailed
 from arkwright.domain.catalog import Target
-from arkwright.domain.metering import Finish
+from arkwright.domain.journal import Attempt
+from arkwright.domain.metering import Finish, Usage
 from arkwright.gateway import failures
 from arkwright.gateway.admission import Admitted
 from arkwright.gateway.charging import Metered, Served, estimated, exact
@@ -40,6 +42,8 @@ class Forward:
     _headers: Headers
     _chunks: list[bytes]
     _ttft_us: int | None
+    _sent: bool  # False once it is known that the upstream never saw the request.
+    _started_us: int
 
     def __init__(self, worker: "Worker", exchange: Exchange, admitted: Admitted, planner: Planner) -> None:
         self._worker = worker
@@ -53,6 +57,7 @@ class Forward:
         self._ended = False
         self._disconnected = False
         self._loaded = False
+        self._failed: list[Attempt] = []
         self._reset()
         exchange.on_disconnect = self._on_disconnect
         exchange.on_full = self._on_full
@@ -88,6 +93,7 @@ class Forward:
             return
         if self._status != 200:
             error = failures.of_status(self._status, self._headers, b"".join(self._chunks), self._admitted.model)
+            self._note_failed()
             self._attempt(error) if failures.worth_another(self._status) else self._refused(error)
         elif not self._plan.upstream_streamed:
             self._whole(b"".join(self._chunks))
@@ -98,6 +104,7 @@ class Forward:
 
     def on_failure(self, failure: CallFailed) -> None:
         if not self._ended:
+            self._sent = failure.sent
             self._broken(failures.of_call(failure, self._admitted.model))
 
     # Attempts
@@ -108,6 +115,19 @@ class Forward:
         self._chunks = []
         self._bytes = 0
         self._ttft_us = None
+        self._sent = True
+        self._started_us = now_us()
+
+    def _note_failed(self) -> None:
+        """Keep what an attempt that will not answer may have cost: each one counts, whoever answers in the end."""
+        usage, unknown = Usage(), False
+        if self._status == 200 or (self._status == 0 and self._sent):
+            said = self._progress() or self._reported()
+            usage, unknown = (said.usage, False) if said is not None else (Usage(), True)
+        target = self._target
+        self._failed.append(
+            Attempt(target.name, target.upstream_model, self._started_us, now_us(), self._status, usage, unknown)
+        )
 
     def _attempt(self, error: ArkwrightError | None) -> None:
         """Send to the next target; when none is left, the client gets the last one's error."""
@@ -147,7 +167,9 @@ class Forward:
 
     def _void(self, status: int, reason: str) -> None:
         self._end()
-        self._worker.charging.void(self._admitted, self._exchange, status, reason, self._target.name)
+        dear = any(attempt.unknown or attempt.usage != Usage() for attempt in self._failed)
+        attempts = tuple(self._failed) if dear else ()
+        self._worker.charging.void(self._admitted, self._exchange, status, reason, self._target.name, attempts)
 
     def _end(self) -> None:
         self._ended = True
@@ -236,6 +258,7 @@ class Forward:
     def _broken(self, error: ArkwrightError) -> None:
         """The call failed: before the first byte another target may serve, later only what was delivered is billed."""
         if not self._exchange.begun:
+            self._note_failed()
             self._attempt(error)
             return
         progress = self._progress()
@@ -254,6 +277,7 @@ class Forward:
             finish=finish,
             ttft_us=self._ttft_us,
             upstream_request_id=(header(self._headers, b"x-request-id") or b"").decode("latin-1")[:200],
+            attempts=tuple(self._failed),
         )
         self._worker.charging.settle(self._admitted, self._exchange, served, metered, answer)
         self._worker.metrics.served(served, metered.usage, self._elapsed_us())
@@ -283,6 +307,7 @@ class Forward:
         elif self._follower.events:
             self._settle(estimated(len(self._exchange.body), self._follower.events), "disconnected", 499, lambda: None)
         else:
+            self._note_failed()
             self._void(499, "client hung up before the first token")
 
     def _on_full(self) -> None:
@@ -297,6 +322,11 @@ class Forward:
 
     def _progress(self) -> Metered | None:
         counts = self._call.progress if isinstance(self._call, FanOut) else self._follower.progress
+        return None if counts is None else exact(counts, self._target.traits.usage_source)
+
+    def _reported(self) -> Metered | None:
+        """The usage that a stream has told, though it may not have come to its end."""
+        counts = self._follower.counts
         return None if counts is None else exact(counts, self._target.traits.usage_source)
 
     def _elapsed_us(self) -> int:

@@ -5,6 +5,7 @@ The position moves by compare-and-set, so that of two settlers one posts and the
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -17,6 +18,7 @@ from arkwright.store.journal_reader import START, Position
 
 _queries = load_queries("settlement")
 _ATTEMPTS = 5
+_ATTEMPT_FIELDS = ("target", "upstream_model", "started_us", "status", "unknown")
 
 
 class Writer(msgspec.Struct, frozen=True):
@@ -131,6 +133,9 @@ async def _post(connection: Connection, batch: JournalBatch) -> Outcome:
         await leases.post(connection, batch.writer.host, incarnation, _collected(fresh))
     if batch.voids:
         await _queries.count_voids(connection, voids=_json_of_voids(batch.voids))
+        attempts = _attempts_of(batch.voids)
+        if attempts:
+            await _queries.insert_void_attempts(connection, attempts=msgspec.json.encode(attempts).decode())
     return Outcome(len(fresh), duplicates)
 
 
@@ -171,3 +176,19 @@ def _json_of_voids(voids: Sequence[Voided]) -> str:
         for void in voids
     ]
     return msgspec.json.encode(kept).decode()
+
+
+def _attempts_of(voids: Sequence[Voided]) -> list[dict[str, Any]]:
+    """What requests that were billed nothing may have cost upstream."""
+    return [
+        {
+            "event_id": void.event_id.hex(),
+            "number": number,
+            "organization_id": void.organization_id,
+            "model": void.model,
+            "counts": msgspec.to_builtins(attempt.usage),
+            **{name: getattr(attempt, name) for name in _ATTEMPT_FIELDS},
+        }
+        for void in voids
+        for number, attempt in enumerate(void.attempts)
+    ]

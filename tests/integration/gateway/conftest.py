@@ -52,6 +52,12 @@ async def gateway(tmp_path: Path, upstream: OpenAIUpstream) -> AsyncIterator[Gat
     models["engine"] = [target(upstream, "mock;gap_ms=30;tokens=50;cached=4", gateway_host.LLAMA)]
     models["engine-late"] = [target(upstream, "mock;wait_ms=300", gateway_host.LLAMA)]
     models["failover"] = [target(upstream, "mock;status=500", name="a"), target(upstream, "mock", name="b")]
+    for how in ("die_after=0", "die_after=3", "garbage=1"):
+        models[f"failover {how}"] = [target(upstream, f"mock;{how}", name="a"), target(upstream, "mock", name="b")]
+    models["failover unreachable"] = [Target("tgt_x", "x", "http://127.0.0.1:9/v1", "x"), *models["failover"][1:]]
+    models["failover engine"] = [
+        target(upstream, "mock;die_after=3", gateway_host.LLAMA, name="a"), target(upstream, "mock", name="b"),
+    ]  # fmt: skip
     models["unreachable"] = [Target("tgt_x", "x", "http://127.0.0.1:9/v1", "x")]
     models["empty"] = []
     host = await gateway_host.start(tmp_path, gateway_host.snapshot(models))

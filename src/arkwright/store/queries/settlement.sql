@@ -44,7 +44,7 @@ WITH given AS (
         ttft_us bigint, input_tokens bigint, cached_input_tokens bigint, cache_write_tokens bigint,
         output_tokens bigint, reasoning_tokens bigint, usage_source text, currency text, price_version text,
         lines jsonb, amount_pico numeric, uncollected_pico numeric, granted_pico numeric, other_counts jsonb,
-        circumstances jsonb, draws jsonb, incarnation text, sequence bigint,
+        circumstances jsonb, draws jsonb, attempts jsonb, incarnation text, sequence bigint,
         transaction_id bigint
     )
 ), inserted AS (
@@ -53,7 +53,7 @@ WITH given AS (
         upstream_model, upstream_request_id, streamed, status, finish, started_at, ended_at, ttft_us, input_tokens,
         cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source, currency,
         price_version, lines, amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws,
-        incarnation, sequence, transaction_id
+        attempts, incarnation, sequence, transaction_id
     )
     SELECT
         event_id, organization_id, organization_class, industry, prepaid, project_id, key_id, endpoint, model, target,
@@ -62,7 +62,7 @@ WITH given AS (
         timestamptz 'epoch' + ended_us * interval '1 microsecond',
         ttft_us, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source,
         currency, price_version, lines, amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws,
-        incarnation, sequence, transaction_id
+        attempts, incarnation, sequence, transaction_id
     FROM given ORDER BY event_id
     ON CONFLICT DO NOTHING
     RETURNING *
@@ -109,3 +109,15 @@ GROUP BY 1, 2, 3, 4, 5
 ORDER BY 1, 2, 3, 4, 5
 ON CONFLICT (hour, organization_id, model, target, status) DO UPDATE SET
     requests = void_hourly.requests + excluded.requests;
+
+-- name: insert_void_attempts!
+INSERT INTO void_attempt (
+    event_id, number, organization_id, model, target, upstream_model, at, status, counts, unknown
+)
+SELECT event_id, number, organization_id, model, target, upstream_model,
+    timestamptz 'epoch' + started_us * interval '1 microsecond', status, counts, unknown
+FROM jsonb_to_recordset(:attempts::jsonb) AS given (
+    event_id uuid, number integer, organization_id text, model text, target text, upstream_model text,
+    started_us bigint, status integer, counts jsonb, unknown boolean
+)
+ON CONFLICT DO NOTHING;
