@@ -1,0 +1,49 @@
+-- The feed of charges: places in the ledger's order, and what stands at them.
+
+-- name: any_unplaced$
+SELECT EXISTS (SELECT FROM ledger_unplaced);
+
+-- name: take_turns!
+-- One gives places at a time, and until its transaction ends; so places are seen in their order.
+SELECT pg_advisory_xact_lock(hashtextextended('arkwright.feed', 0));
+
+-- name: give_places!
+WITH taken AS (
+    DELETE FROM ledger_unplaced
+    WHERE transaction_id IN (SELECT transaction_id FROM ledger_unplaced ORDER BY transaction_id LIMIT :limit)
+    RETURNING transaction_id
+), last AS (
+    SELECT coalesce(max(position), 0) AS position, coalesce(max(placed_at), '-infinity') AS placed_at
+    FROM (SELECT position, placed_at FROM ledger_place ORDER BY position DESC LIMIT 1) AS place
+)
+INSERT INTO ledger_place (position, transaction_id, organization_id, placed_at)
+SELECT last.position + row_number() OVER (ORDER BY transaction.id), transaction.id, transaction.organization_id,
+       greatest(last.placed_at, statement_timestamp())
+FROM taken JOIN ledger_transaction AS transaction ON transaction.id = taken.transaction_id CROSS JOIN last;
+
+-- name: last_position$
+SELECT coalesce(max(position), 0) FROM ledger_place;
+
+-- name: position_before$
+-- The last place that was given before a moment.
+SELECT coalesce(
+    (SELECT position FROM ledger_place WHERE placed_at < :moment ORDER BY placed_at DESC, position DESC LIMIT 1), 0
+);
+
+-- name: charges_placed
+-- After the place (position, event), up to and with the position `upto`.
+SELECT
+    place.position, place.placed_at, replace(event_id::text, '-', '') AS event_id,
+    charge.organization_id, organization.name AS organization_name, organization_class, charge.industry, prepaid,
+    project_id, coalesce(project.name, '') AS project_name, key_id, endpoint, model, target, upstream_model,
+    upstream_request_id, streamed, status, finish, started_at, ended_at, ttft_us, input_tokens, cached_input_tokens,
+    cache_write_tokens, output_tokens, reasoning_tokens, usage_source, charge.currency, price_version, lines,
+    amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws
+FROM ledger_place AS place
+JOIN charge ON charge.transaction_id = place.transaction_id
+JOIN organization ON organization.id = charge.organization_id
+LEFT JOIN project ON project.id = charge.project_id
+WHERE place.position >= :position AND place.position <= :upto
+  AND (place.position > :position OR charge.event_id > :event_id::uuid)
+  AND (:organization_id::text IS NULL OR place.organization_id = :organization_id::text)
+ORDER BY place.position, charge.event_id LIMIT :limit;
