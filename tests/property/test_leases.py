@@ -20,6 +20,7 @@ steps = st.lists(
         st.tuples(st.just("settle"), st.integers(0, SLOTS - 1), st.integers(0, 100), st.integers(0, 100)),
         st.tuples(st.just("release"), st.integers(0, SLOTS - 1), st.integers(0, 100), st.just(0)),
         st.tuples(st.just("raise"), st.just(0), st.integers(0, ROWS - 1), st.integers(0, 80)),
+        st.tuples(st.just("lower"), st.just(0), st.integers(0, ROWS - 1), st.integers(0, 80)),
     ),
     max_size=60,
 )
@@ -61,6 +62,10 @@ def _apply(words: LeaseWords, slots: list[Slot], model: Model, step: tuple[str, 
     if kind == "raise":
         model.ceilings[a] += b
         words.set_ceiling(a, model.ceilings[a])
+    elif kind == "lower":
+        free = model.ceilings[a] - model.held(a) - model.spent[a]
+        assert words.lower_ceiling(a, b) == min(b, free)
+        model.ceilings[a] -= min(b, free)
     elif kind == "reserve":
         fits = model.held(a) + model.spent[a] + b <= model.ceilings[a]
         assert slots[slot].reserve(a, b) is fits

@@ -13,7 +13,7 @@ from rich.table import Table
 _ENDLESS = 100_000  # A pipe has no width: whoever reads it wants a line for each row, and all of it.
 _FOLDED_MIN = 10
 _PADDING = 2  # A blank on each side of a column.
-_WHOLE = ("id", "hint", "amount", "balance", "charged", "credited", "currency", "held", "uncollected")
+_WHOLE = ("id", "hint", "amount", "balance", "charged", "credited", "currency", "held", "owed", "uncollected")
 
 
 def show(answer: Any, *, json_output: bool, columns: Sequence[str], empty: str = "Nothing yet.") -> None:

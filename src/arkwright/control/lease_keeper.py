@@ -1,10 +1,13 @@
 """Keeps this host's lease words true to the ledger: grants balances, raises and lowers ceilings, frees dead slots.
 
 Law: a ceiling rises only after PostgreSQL has granted it, and falls only together with the dead writer it served:
-closed in PostgreSQL first, then the ceiling lowered, then the slot's words zeroed. A kill in between reserves too much.
+closed in PostgreSQL first, then the ceiling lowered, then the slot's words zeroed; or for a withdrawal: the ceiling
+first, under the lock that workers reserve under, then the lease in PostgreSQL. A kill in between reserves too much.
 """
 
 import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
@@ -13,8 +16,8 @@ import structlog
 from arkwright.basics.errors import Unavailable
 from arkwright.control.settler import Settler
 from arkwright.host.leases import LeaseWords
-from arkwright.store import leases, settlement
-from arkwright.store.database import Database
+from arkwright.store import leases, ledger, settlement, tenancy
+from arkwright.store.database import Connection, Database
 
 _log = structlog.get_logger("leases")
 
@@ -100,6 +103,32 @@ class LeaseKeeper:
             for row, ceiling in ceilings.items():
                 self._words.set_ceiling(row, ceiling)
 
+    @asynccontextmanager
+    async def withdrawing(self) -> AsyncIterator["Withdrawal"]:
+        """While balances are drawn on past the journals; open the transaction inside, and end it inside.
+
+        Ceilings follow the database again before anything else is granted, whether it was committed or not.
+        """
+        async with self._lock:
+            withdrawal = Withdrawal(self._words, self._host)
+            try:
+                yield withdrawal
+            finally:
+                await self._follow(withdrawal.touched)
+
+    async def _follow(self, organization_ids: Collection[str]) -> None:
+        """Set the ceilings to what PostgreSQL says; the next step does it where it cannot be asked now."""
+        try:
+            for organization_id in organization_ids:
+                async with self._database.connection() as connection:
+                    ceilings = await leases.ceilings(
+                        connection, self._host, rows=self._words.rows, organization_id=organization_id
+                    )
+                for row, ceiling in ceilings.items():
+                    self._words.set_ceiling(row, ceiling)
+        except (psycopg.OperationalError, Unavailable) as error:
+            _log.warning("ceilings wait", error=str(error))
+
     def held(self, lease_row: int) -> int:
         """What open requests of this host still hold of the organization's balance, in pico."""
         return self._words.held(lease_row) if lease_row < self._words.rows else 0
@@ -117,3 +146,29 @@ class LeaseKeeper:
                 _log.info("waiting for workers of the former epoch to end", workers=sorted(former))
                 told = True
             await asyncio.sleep(0.1)
+
+
+class Withdrawal:
+    """Makes parts of prepaid balances free of leases, for one transaction."""
+
+    def __init__(self, words: LeaseWords, host: str) -> None:
+        self.touched: set[str] = set()
+        self._words = words
+        self._host = host
+
+    async def take(self, connection: Connection, organization_id: str, currency: str, wanted_pico: int) -> int:
+        """Lock the accounts, and let this host give back what it lacks; returns how much of it nobody leases now.
+
+        What open requests hold stays theirs, and so does what another host leases.
+        """
+        await ledger.lock_accounts(connection, [organization_id])
+        free = await leases.unleased(connection, organization_id, currency)
+        row = await tenancy.lease_row(connection, organization_id)
+        if free < wanted_pico and row < self._words.rows:
+            # The ceiling falls first: killed before the commit, too much is reserved until the next step.
+            self.touched.add(organization_id)
+            given = await asyncio.to_thread(self._words.lower_ceiling, row, wanted_pico - free)
+            if given:
+                await leases.give_back(connection, self._host, organization_id, given)
+            free += given
+        return min(free, wanted_pico)

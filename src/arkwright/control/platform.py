@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from arkwright.basics.settings import Settings
-from arkwright.control.lease_keeper import LeaseKeeper
+from arkwright.control.lease_keeper import LeaseKeeper, Withdrawal
 from arkwright.control.publisher import Publisher
 from arkwright.control.session import Session
 from arkwright.control.settler import Settler
@@ -51,6 +51,12 @@ class Platform:
         async with self.database.connection() as connection:
             yield self.session(connection, actor)
         await self.tell()
+
+    @asynccontextmanager
+    async def withdrawing(self, actor: str) -> AsyncIterator[tuple[Session, Withdrawal]]:
+        """One transaction that may draw on prepaid balances; the caller tells the data plane after it."""
+        async with self.lease_keeper.withdrawing() as withdrawal, self.database.connection() as connection:
+            yield self.session(connection, actor), withdrawal
 
     async def tell(self, credited: Sequence[str] = ()) -> None:
         """Make the data plane know what was committed: the snapshot, and the balances of organizations credited."""

@@ -13,23 +13,46 @@ from arkwright.domain.charges import Charge
 from arkwright.domain.pricing import ChargeLine, PriceVersion, Terms, discounted, rate, total
 
 FindingName = Literal[
-    "journal-damaged",         # bytes of a journal that are no record, or records that are gone
-    "journal-missing",         # a journal the ledger was made from is not there
-    "journal-rewritten",       # it is sound in itself, but no longer what was settled
-    "journal-stalled",         # it holds records that the ledger can't take
-    "charge-missing",          # a record without its charge
-    "charge-without-record",   # a charge without its record
-    "charge-differs",          # a charge that is not what its record says
-    "charge-misrated",         # a charge that is not what its usage costs
-    "transaction-unbalanced",  # entries that do not sum to zero
-    "transaction-differs",     # entries that are not the sums of its charges
-    "transaction-unexplained",  # a transaction of a kind that nothing posts
-    "top-up-differs",          # money in that is not what the audit log or its reference says, or is in one only
-    "account-differs",         # a balance that is not the sum of its entries
-    "usage-differs",           # a roll-up that is not the sum of its charges
-    "balance-below-zero",      # a prepaid balance below zero, or below what is leased of it
-    "lease-differs",           # a lease that does not agree with what was posted
-]  # fmt: skip
+    "journal-damaged",
+    "journal-missing",
+    "journal-rewritten",
+    "journal-stalled",
+    "charge-missing",
+    "charge-without-record",
+    "charge-differs",
+    "charge-misrated",
+    "transaction-unbalanced",
+    "transaction-differs",
+    "transaction-unexplained",
+    "top-up-differs",
+    "account-differs",
+    "usage-differs",
+    "balance-below-zero",
+    "lease-differs",
+    "movement-differs",
+    "service-differs",
+]
+# What each name means, for `audit check --list`; a name is added here and above.
+MEANINGS: dict[FindingName, str] = {
+    "journal-damaged": "Bytes of a journal that are no record, or records that are gone.",
+    "journal-missing": "A journal the ledger was made from is not there.",
+    "journal-rewritten": "It is sound in itself, but no longer what was settled.",
+    "journal-stalled": "It holds records that the ledger can't take.",
+    "charge-missing": "A record without its charge.",
+    "charge-without-record": "A charge without its record.",
+    "charge-differs": "A charge that is not what its record says.",
+    "charge-misrated": "A charge that is not what its usage costs.",
+    "transaction-unbalanced": "Entries that do not sum to zero.",
+    "transaction-differs": "Entries that are not the sums of its charges.",
+    "transaction-unexplained": "A transaction of a kind that nothing posts.",
+    "top-up-differs": "Money in that is not what the audit log or its reference says, or is in one only.",
+    "account-differs": "A balance that is not the sum of its entries.",
+    "usage-differs": "A roll-up that is not the sum of its charges.",
+    "balance-below-zero": "A prepaid balance below zero, or below what is leased of it.",
+    "lease-differs": "A lease that does not agree with what was posted.",
+    "movement-differs": "A payment, refund, write-off … that is not what the audit log says, or is in one only.",
+    "service-differs": "A service that the ledger posted otherwise, or not at all.",
+}
 
 
 class Finding(msgspec.Struct, frozen=True):

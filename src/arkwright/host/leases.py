@@ -12,6 +12,7 @@ import fcntl
 import mmap
 import os
 import struct
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -38,6 +39,7 @@ _FREE, _USED = 0, 1
 _LOCK_CLAIM = 1 << 40
 _LOCK_SLOTS = 1 << 41
 _LOCK_ROWS = 1 << 42
+_LOCK_TRIES, _LOCK_REST_S = 200, 0.0005  # A worker keeps it for microseconds; one that is frozen must not freeze us.
 _flock = struct.Struct("@hhqqi4x")  # struct flock: type, whence, start, length, pid.
 
 
@@ -157,6 +159,25 @@ class LeaseWords:
         at = self._row(row)
         self._words[_H_ROWS_USED] = max(self._words[_H_ROWS_USED], row + 1)
         self._words[at] = max(0, min(ceiling_pico, _INT64_MAX))
+
+    def lower_ceiling(self, row: int, by_pico: int) -> int:
+        """Control only: take back what no worker holds or has spent, at most this much; returns how much that was.
+
+        Under the row's lock, so that no worker promises it meanwhile. Nothing, where a worker keeps the lock too long.
+        """
+        at = self._row(row)
+        for _ in range(_LOCK_TRIES):
+            if _try_lock(self._fd, _LOCK_ROWS + row):
+                break
+            time.sleep(_LOCK_REST_S)
+        else:
+            return 0
+        try:
+            taken_pico = min(by_pico, leases.available(self._words[at], self.reserved(row)))
+            self._words[at] -= taken_pico
+            return taken_pico
+        finally:
+            _unlock(self._fd, _LOCK_ROWS + row)
 
     def ceiling(self, row: int) -> int:
         return self._words[self._row(row)]

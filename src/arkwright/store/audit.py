@@ -22,6 +22,8 @@ _CHECKS: dict[str, FindingName] = {
     "unexplained_transactions": "transaction-unexplained",
     "wrong_top_ups": "top-up-differs",
     "wrong_declared": "top-up-differs",
+    "wrong_movements": "movement-differs",
+    "wrong_services": "service-differs",
     "wrong_balances": "account-differs",
     "wrong_usage": "usage-differs",
     "overdrawn": "balance-below-zero",

@@ -57,6 +57,16 @@ async def close(connection: Connection, host: str, incarnation: str) -> None:
     await _queries.close_posted(connection, host=host, incarnation=incarnation)
 
 
+async def unleased(connection: Connection, organization_id: str, currency: str) -> int:
+    """What of the prepaid balance no host leases. Under the lock on the organization's accounts."""
+    return int(await _queries.unleased_of(connection, organization_id=organization_id, currency=currency))
+
+
+async def give_back(connection: Connection, host: str, organization_id: str, pico: int) -> None:
+    """The host has lowered its ceiling by this much: it is leased no more."""
+    await _queries.give_back(connection, host=host, organization_id=organization_id, pico=pico)
+
+
 async def forget(connection: Connection, host: str) -> None:
     """A new epoch: the host starts from no leases. Only when all its former writers are dead and settled."""
     await _queries.forget_leases(connection, host=host)

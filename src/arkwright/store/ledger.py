@@ -4,6 +4,7 @@ Law: entries and balances change together or not at all, and only by adding; a r
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -80,6 +81,78 @@ async def top_up(
             raise Conflict(f"the reference {reference!r} was used for another top-up", param="reference")
     held = await balances(connection, organization_id)
     return TopUp(created, held[("prepaid", currency)])
+
+
+class Posting(msgspec.Struct, frozen=True):
+    """`created` is False when the reference was posted before, with the same entries."""
+
+    created: bool
+    transaction_id: int
+
+
+async def post_once(connection: Connection, transaction: ledger.Transaction, param: str = "reference") -> Posting:
+    """Post, unless this reference was. Raises Conflict when it was posted as something else.
+
+    A prepaid balance must have been made free before (`control/withdrawing.py`).
+    """
+    before = await posted(connection, transaction)
+    if before is not None:
+        return before
+    ids = await post(connection, [transaction])
+    if transaction.reference in ids:
+        return Posting(True, ids[transaction.reference])
+    before = await posted(connection, transaction, param)
+    assert before is not None, "a reference that is taken is there"
+    return before
+
+
+async def posted(connection: Connection, transaction: ledger.Transaction, param: str = "reference") -> Posting | None:
+    """The posting of this reference, if there was one. Raises Conflict when it was of something else."""
+    rows = [row async for row in _queries.entries_of(connection, reference=transaction.reference)]
+    if not rows:
+        return None
+    was = {row.account: row.amount_pico for row in rows if row.account is not None}
+    wanted = {entry.account: entry.amount_pico for entry in transaction.entries}
+    if rows[0].kind != transaction.kind or was != wanted:
+        said = transaction.reference.split(":", 2)[-1]
+        raise Conflict(f"the reference {said!r} was used for another {transaction.kind.replace('_', ' ')}", param=param)
+    return Posting(False, rows[0].id)
+
+
+class ServiceCharge(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done for an organization beside answering requests: quantity × unit price, exactly."""
+
+    id: str
+    organization_id: str
+    reference: str
+    organization_class: str
+    industry: str
+    prepaid: bool
+    layer: ledger.Layer
+    item: str
+    quantity_micro: int
+    unit_price_pico: int
+    amount_pico: int
+    currency: str
+    memo: str
+    performed_at: datetime
+
+
+async def insert_service(connection: Connection, service: ServiceCharge, transaction_id: int) -> None:
+    await _queries.insert_service(connection, **msgspec.structs.asdict(service), transaction_id=transaction_id)
+
+
+async def same_service(connection: Connection, service: ServiceCharge, *, moment: bool) -> bool:
+    """Whether the charge of this reference says the same; `moment`: and was done at the same moment."""
+    row = await _queries.service_by_reference(
+        connection, organization_id=service.organization_id, reference=service.reference
+    )
+    said = (service.layer, service.item, service.quantity_micro, service.unit_price_pico)
+    return (
+        row is not None
+        and (row.layer, row.item, row.quantity_micro, row.unit_price_pico) == said
+        and (not moment or row.performed_at == service.performed_at)
+    )
 
 
 async def balances(connection: Connection, organization_id: str) -> dict[tuple[str, str], int]:

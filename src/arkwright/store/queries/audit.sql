@@ -53,7 +53,8 @@ SELECT (SELECT count(*) FROM ledger_transaction) AS transactions, (SELECT count(
 SELECT 'transaction ' || transaction.reference AS subject, 'the sum of its entries' AS what,
        coalesce(sum(entry.amount_pico)::text, 'missing') AS found, '0' AS expected
 FROM ledger_transaction AS transaction LEFT JOIN ledger_entry AS entry ON entry.transaction_id = transaction.id
-GROUP BY transaction.id HAVING coalesce(sum(entry.amount_pico), 1) <> 0
+-- What rerating changes may come to nothing; `wrong_reratings` looks at those.
+GROUP BY transaction.id HAVING coalesce(sum(entry.amount_pico), CASE transaction.kind WHEN 'rerating' THEN 0 ELSE 1 END) <> 0
 ORDER BY transaction.id LIMIT :limit;
 
 -- name: foreign_entries
@@ -102,9 +103,73 @@ ORDER BY charge.event_id LIMIT :limit;
 
 -- name: unexplained_transactions
 -- Of a kind that nothing posts: there is no evidence it could be compared with.
-SELECT 'transaction ' || reference AS subject, 'its kind' AS what, kind AS found, 'charges or top_up' AS expected
-FROM ledger_transaction WHERE kind NOT IN ('charges', 'top_up')
+SELECT 'transaction ' || reference AS subject, 'its kind' AS what, kind AS found,
+       'one of those that are compared with their evidence' AS expected
+FROM ledger_transaction
+WHERE kind NOT IN ('charges', 'top_up', 'payment', 'refund', 'refund_paid', 'write_off', 'credit_note', 'service',
+                   'rerating', 'invoice')
 ORDER BY id LIMIT :limit;
+
+-- name: wrong_movements
+-- What people move has one row in the audit log, written with it, that tells every entry.
+WITH told AS (
+    SELECT id AS row, after->>'transaction' AS reference, split_part(action, '.', 1) AS kind,
+           after->>'organization_id' AS organization_id, after->>'currency' AS currency,
+           after->'entries_pico' AS entries
+    FROM audit_log
+    WHERE action IN ('payment.create', 'refund.create', 'refund_paid.create', 'write_off.create', 'credit_note.create',
+                     'service.create')
+), posted AS (
+    SELECT transaction.id, transaction.reference, transaction.kind, transaction.organization_id, transaction.currency,
+           coalesce(jsonb_object_agg(account.kind, entry.amount_pico::text) FILTER (WHERE account.id IS NOT NULL), '{}')
+               AS entries
+    FROM ledger_transaction AS transaction
+    LEFT JOIN ledger_entry AS entry ON entry.transaction_id = transaction.id
+    LEFT JOIN ledger_account AS account ON account.id = entry.account_id
+    WHERE transaction.kind IN ('payment', 'refund', 'refund_paid', 'write_off', 'credit_note', 'service')
+    GROUP BY transaction.id
+), paired AS (
+    SELECT posted.id, coalesce(posted.reference, told.reference) AS reference, told.row,
+           concat_ws(' ', posted.kind, posted.organization_id, posted.currency, posted.entries) AS found,
+           concat_ws(' ', told.kind, told.organization_id, told.currency, told.entries) AS expected,
+           count(told.row) OVER (PARTITION BY posted.id) AS rows
+    FROM posted FULL JOIN told ON told.reference = posted.reference
+)
+SELECT CASE WHEN id IS NULL THEN 'audit log row ' || row ELSE 'transaction ' || reference END AS subject,
+       CASE WHEN id IS NULL THEN 'the movement that it tells of'
+            WHEN rows <> 1 THEN 'the number of rows in the audit log that tell of it' ELSE 'what it moves' END AS what,
+       CASE WHEN id IS NULL THEN 'missing' WHEN rows <> 1 THEN rows::text ELSE found END AS found,
+       CASE WHEN id IS NULL THEN concat_ws(' ', 'transaction', reference, 'of', expected) WHEN rows <> 1 THEN '1'
+            ELSE expected || ', by row ' || row || ' of the audit log' END AS expected
+FROM paired WHERE id IS NULL OR rows <> 1 OR found <> expected
+ORDER BY id, row LIMIT :limit;
+
+-- name: wrong_services
+-- Each service charge has one transaction that moves its amount from the payer to the layer's revenue, and each such
+-- transaction has its service charge.
+WITH due AS (
+    SELECT service.transaction_id, service.organization_id, service.currency, service.reference,
+           jsonb_build_object(CASE WHEN prepaid THEN 'prepaid' ELSE 'receivable' END, (-amount_pico)::text,
+                              'revenue_' || layer, amount_pico::text) AS entries
+    FROM service_charge AS service
+), posted AS (
+    SELECT transaction.id, transaction.reference, transaction.kind, transaction.organization_id, transaction.currency,
+           coalesce(jsonb_object_agg(account.kind, entry.amount_pico::text) FILTER (WHERE account.id IS NOT NULL), '{}')
+               AS entries
+    FROM ledger_transaction AS transaction
+    LEFT JOIN ledger_entry AS entry ON entry.transaction_id = transaction.id
+    LEFT JOIN ledger_account AS account ON account.id = entry.account_id
+    WHERE transaction.kind = 'service' OR transaction.id IN (SELECT transaction_id FROM due)
+    GROUP BY transaction.id
+)
+SELECT coalesce('transaction ' || posted.reference, 'service ' || due.reference) AS subject,
+       'what it moves' AS what,
+       coalesce(concat_ws(' ', posted.kind, posted.organization_id, posted.currency, posted.entries), 'missing') AS found,
+       coalesce(concat_ws(' ', 'service', due.organization_id, due.currency, due.entries), 'a service charge') AS expected
+FROM posted FULL JOIN due ON due.transaction_id = posted.id
+WHERE (posted.kind, posted.organization_id, posted.currency, posted.entries)
+      IS DISTINCT FROM ('service', due.organization_id, due.currency, due.entries)
+ORDER BY 1 LIMIT :limit;
 
 -- name: wrong_top_ups
 -- Each top-up has one row in the audit log, written with it: who paid how much, or (declarations) from what total to

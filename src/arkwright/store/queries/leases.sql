@@ -58,3 +58,13 @@ WHERE posted.incarnation = :incarnation AND lease.organization_id = posted.organ
 
 -- name: forget_leases!
 DELETE FROM lease WHERE host = :host;
+
+-- name: unleased_of$
+-- What of one prepaid balance no host leases; read it under `lock_accounts`.
+SELECT greatest(0, coalesce(sum(account.balance_pico), 0) - coalesce(
+    (SELECT sum(granted_pico - posted_pico) FROM lease WHERE organization_id = :organization_id), 0))
+FROM ledger_account AS account
+WHERE account.organization_id = :organization_id AND account.kind = 'prepaid' AND account.currency = :currency;
+
+-- name: give_back!
+UPDATE lease SET granted_pico = granted_pico - :pico WHERE host = :host AND organization_id = :organization_id;

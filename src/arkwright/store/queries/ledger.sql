@@ -63,3 +63,24 @@ FROM (
 JOIN ledger_entry AS entry ON entry.transaction_id = transaction.id
 JOIN ledger_account AS account ON account.id = entry.account_id
 ORDER BY transaction.id DESC, entry.amount_pico;
+
+-- name: entries_of
+-- A transaction that was posted before: what it is, and what it moved.
+SELECT transaction.id, transaction.kind, account.kind AS account, entry.amount_pico
+FROM ledger_transaction AS transaction
+LEFT JOIN ledger_entry AS entry ON entry.transaction_id = transaction.id
+LEFT JOIN ledger_account AS account ON account.id = entry.account_id
+WHERE transaction.reference = :reference;
+
+-- name: insert_service!
+INSERT INTO service_charge (
+    id, organization_id, reference, organization_class, industry, prepaid, layer, item, quantity_micro, unit_price_pico,
+    amount_pico, currency, memo, performed_at, transaction_id
+) VALUES (
+    :id, :organization_id, :reference, :organization_class, :industry, :prepaid, :layer, :item, :quantity_micro,
+    :unit_price_pico, :amount_pico, :currency, :memo, :performed_at, :transaction_id
+);
+
+-- name: service_by_reference^
+SELECT layer, item, quantity_micro, unit_price_pico, performed_at FROM service_charge
+WHERE organization_id = :organization_id AND reference = :reference;

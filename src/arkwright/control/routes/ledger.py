@@ -1,0 +1,56 @@
+"""/organizations/{organization}/ledger, and the operations on it"""
+
+from typing import Annotated
+
+from litestar import get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from arkwright.basics.errors import NotFound
+from arkwright.control import ledger, organizations, services
+from arkwright.control.ledger import LedgerAccount, LedgerTransaction, MoneySpec, Moved
+from arkwright.control.routes.call import LIMIT, Call, Limit
+from arkwright.control.services import ServiceSpec
+from arkwright.control.session import Page
+
+Before = Annotated[int | None, QueryParameter(description="`last_id` of the page before.")]
+
+
+@get("/organizations/{organization:str}/ledger")
+async def list_ledger(
+    call: Call, organization: FromPath[str], after: Before = None, limit: Limit = LIMIT
+) -> Page[LedgerTransaction]:
+    """Every transaction, newest first; `after`: older than this one."""
+    return await ledger.listing(call.platform, organization, after, limit)
+
+
+@get("/organizations/{organization:str}/ledger/accounts")
+async def list_accounts(call: Call, organization: FromPath[str]) -> list[LedgerAccount]:
+    """The balance of each account: the sum of its entries."""
+    return await ledger.accounts(call.platform, organization)
+
+
+@post("/organizations/{organization:str}/ledger/{operation:str}", status_code=200)
+async def move_money(
+    call: Call, organization: FromPath[str], operation: FromPath[str], data: JSONBody[MoneySpec]
+) -> Moved:
+    """`payment`, `refund`, `refund_paid` or `write_off`: posted once for each reference."""
+    if operation not in ledger.OPERATIONS:
+        raise NotFound(f"there is no operation {operation[:50]!r}: there are {', '.join(ledger.OPERATIONS)}")
+    async with call.platform.withdrawing(call.actor) as (session, withdrawal):
+        owner = await organizations.get(session.connection, organization)
+        moved: Moved = await ledger.OPERATIONS[operation](session, withdrawal, owner, data)
+    await call.platform.tell([owner.id])
+    return moved
+
+
+@post("/organizations/{organization:str}/services", status_code=200)
+async def charge_service(call: Call, organization: FromPath[str], data: JSONBody[ServiceSpec]) -> Moved:
+    """Charge machine hours, training, storage: once for each reference."""
+    async with call.platform.withdrawing(call.actor) as (session, withdrawal):
+        owner = await organizations.get(session.connection, organization)
+        moved = await services.charge(session, withdrawal, owner, data)
+    await call.platform.tell([owner.id])
+    return moved
+
+
+ROUTES = [list_ledger, list_accounts, move_money, charge_service]
