@@ -11,9 +11,14 @@ import msgspec
 from arkwright.basics.settings import ENVIRONMENT_PREFIX, Settings, meaning_of
 from arkwright.cli.main import build
 from arkwright.control.declaration import TABLES
-from arkwright.control.prices import HigherTier
+from arkwright.control.price_words import HigherTier, RuleSpec, WindowSpec
 
 REFERENCE = Path(__file__).parent / "reference"
+_PARTS: dict[str, type[msgspec.Struct]] = {
+    "[[prices.tiers]]": HigherTier,
+    "[[prices.rules]]": RuleSpec,
+    "[prices.windows.NAME]": WindowSpec,
+}
 _NOTE = "<!-- Written by `make docs`; edit the code, not this file. -->\n\n"
 
 
@@ -55,7 +60,8 @@ def _platform_file() -> str:
     ]
     for table, kind in TABLES.items():
         lines += ["", f"## `[[{table}]]`", "", *_about(kind), *_fields(kind)]
-    lines += ["", "## `[[prices.tiers]]`", "", *_about(HigherTier), *_fields(HigherTier)]
+    for part, kind in _PARTS.items():
+        lines += ["", f"## `{part}`", "", *_about(kind), *_fields(kind)]
     return "\n".join(lines) + "\n"
 
 

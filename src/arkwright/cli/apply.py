@@ -37,8 +37,8 @@ def apply(
 def _print_change(change: dict[str, Any]) -> None:
     print(f"{_SIGN[change['action']]} {change['noun']} {change['name']}")
     for field, values in change.get("fields", {}).items():
-        if field == "tiers":
-            _print_tiers(values["old"] or [], values["new"] or [])
+        if field in _PARTS:
+            _print_parts(field, values["old"] or [], values["new"] or [])
             continue
         new = tables.text(values["new"])
         print(
@@ -50,14 +50,28 @@ def _print_change(change: dict[str, Any]) -> None:
         print(f"    secret, shown this once: {change['secret']}")
 
 
-def _print_tiers(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
-    """A line for each tier that comes, goes or stays."""
-    print("    tiers:")
-    for sign, tiers in (("-", [tier for tier in old if tier not in new]), ("+", new)):
-        for tier in tiers:
-            prices = {name: price for name, price in tier.items() if name != "above_input_tokens"}
-            shown = " " if sign == "+" and tier in old else sign
-            print(f"      {shown} above {tier['above_input_tokens']}: {tables.text(prices)}")
+def _print_parts(field: str, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
+    """A line for each tier or rule that comes, goes or stays."""
+    print(f"    {field}:")
+    for sign, parts in (("-", [part for part in old if part not in new]), ("+", new)):
+        for part in parts:
+            shown = " " if sign == "+" and part in old else sign
+            print(f"      {shown} {_PARTS[field](part)}")
+
+
+def _tier(tier: dict[str, Any]) -> str:
+    return f"above {tier['above_input_tokens']}: {tables.text(_without(tier, 'above_input_tokens'))}"
+
+
+def _rule(rule: dict[str, Any]) -> str:
+    return f"{rule['item']}: {tables.text(_without(rule, 'item'))}"
+
+
+def _without(part: dict[str, Any], name: str) -> dict[str, Any]:
+    return {field: value for field, value in part.items() if field != name}
+
+
+_PARTS = {"tiers": _tier, "rules": _rule}
 
 
 def _read(file: Path) -> str:

@@ -5,16 +5,13 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from arkwright.basics.errors import InvalidInput
-from arkwright.cli import tables
+from arkwright.cli import price_rows, tables
 from arkwright.cli.fields import given
 from arkwright.cli.options import JsonOption
 from arkwright.cli.target import HERE, TargetOptions
 
-app = App(name="prices", help="The price book, for a million tokens.")
-_COLUMNS = (
-    "model", "currency", "above_input_tokens", "input_per_million", "cached_input_per_million", "output_per_million",
-    "valid_from", "id",
-)  # fmt: skip
+app = App(name="prices", help="The price book.")
+_COLUMNS = ("model", "currency", *price_rows.COLUMNS, "valid_from", "id")
 
 
 @app.command(name="list")
@@ -38,6 +35,36 @@ def list_(
         tables.print_json(rows)
         return
     tables.show([line for row in rows for line in _lines(row)], json_output=False, columns=_COLUMNS)
+
+
+@app.command
+def show(
+    model: str,
+    *,
+    currency: str | None = None,
+    history: Annotated[bool, Parameter(negative="", help="Every version there ever was.")] = False,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
+) -> None:
+    """Show a model's prices, each with its rules and the hours they name."""
+    with at.client() as client:
+        if history:
+            found = list(client.every("/prices", model=model, currency=currency))
+        else:
+            found = [row for row in client.get("/prices/in-force") if row["model"] == model]
+    found = [row for row in found if currency in (None, row["currency"])]
+    if json_output:
+        tables.print_json(found)
+        return
+    if not found:
+        raise InvalidInput(f"{model!r} has no price; `arkwright prices set` gives it one")
+    for place, price in enumerate(found):
+        if place:
+            print()
+        print(f"{price['model']}, {price['currency']}, from {price['valid_from']}: {price['id']}")
+        for window in price_rows.windows(price):
+            print(f"window {window}")
+        tables.show(price_rows.rows(price), json_output=False, columns=price_rows.COLUMNS)
 
 
 @app.command(name="set")
@@ -84,5 +111,6 @@ def _tier(text: str) -> dict[str, Any]:
 
 
 def _lines(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """A line for each tier."""
-    return [{"above_input_tokens": 0, **row}, *({**tier, "model": "", "currency": ""} for tier in row.get("tiers", []))]
+    """A line for each rule; the first one says of what version they are."""
+    first, *others = price_rows.rows(row)
+    return [{**row, **first}, *({**other, "model": "", "currency": ""} for other in others)]

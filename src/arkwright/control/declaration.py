@@ -18,7 +18,7 @@ from arkwright.control.line_locator import Path, lines_of
 from arkwright.control.members import MemberSpec
 from arkwright.control.models import ModelSpec
 from arkwright.control.organizations import OrganizationSpec
-from arkwright.control.prices import PriceSpec
+from arkwright.control.prices import PriceSpec, sound
 from arkwright.control.providers import ProviderSpec
 
 BYTES_MAX = 4 * 1024 * 1024
@@ -91,6 +91,9 @@ class Declaration:
             entry for table, kind in TABLES.items() for entry in self._entries(table, kind, document.get(table, []))
         ]
         self._refuse_repeats()
+        for entry in self.entries:
+            if isinstance(entry.spec, PriceSpec):
+                self._refuse_unsound(entry)
 
     def located(self, entry: Entry, error: ArkwrightError) -> ArkwrightError:
         """The same error, with the line and the table it speaks of in front."""
@@ -121,6 +124,13 @@ class Declaration:
             if "got `float`" in message:
                 message += '; write a decimal string such as "0.25", never a float'
             raise self._error((table, index, *steps), f"{table}: {message}") from None
+
+    def _refuse_unsound(self, entry: Entry) -> None:
+        """A price is judged before anything is changed; what its model lacks is found when it is applied."""
+        try:
+            sound(entry.spec)
+        except InvalidInput as error:
+            raise self.located(entry, error) from None
 
     def _refuse_repeats(self) -> None:
         """One thing declared twice would make the second of two runs differ from the first."""

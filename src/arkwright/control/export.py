@@ -16,6 +16,7 @@ from arkwright.store.database import Connection
 from arkwright.store.tenancy import ApiKey, Organization
 
 _BATCH = 500
+_NESTED = ("windows", "tiers", "rules")
 _HEAD = "# Written by `arkwright export`. It holds no secrets: keys of upstreams and of customers are not in it.\n"
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -106,8 +107,19 @@ def _key(owner: Organization, row: ApiKey, *, ambiguous: bool) -> Row:
 
 
 def _entry(table: str, row: Row) -> str:
-    lines = [f"{key} = {_value(value)}\n" for key, value in row.items() if value not in ({}, None)]
-    return f"\n[[{table}]]\n{''.join(lines)}"
+    """A price's tiers, rules and windows get headers of their own, so that a person can read them."""
+    nested = {key: row[key] for key in _NESTED if table == "prices" and row.get(key)}
+    text = f"\n[[{table}]]\n{_lines({key: value for key, value in row.items() if key not in nested})}"
+    for key, value in nested.items():
+        if isinstance(value, list):
+            text += "".join(f"[[{table}.{key}]]\n{_lines(part)}" for part in value)
+        else:
+            text += "".join(f"[{table}.{key}.{name}]\n{_lines(part)}" for name, part in value.items())
+    return text
+
+
+def _lines(row: Row) -> str:
+    return "".join(f"{key} = {_value(value)}\n" for key, value in row.items() if value not in ({}, None))
 
 
 def _value(value: Any) -> str:

@@ -22,11 +22,6 @@ async def valid_at(connection: Connection, model: str, currency: str, at_us: int
     return version(row) if row else None
 
 
-async def starting_at(connection: Connection, model: str, currency: str, at_us: int) -> PriceVersion | None:
-    row = await _queries.price_starting_at(connection, model=model, currency=currency, at=datetime_from_us(at_us))
-    return version(row) if row else None
-
-
 async def page(
     connection: Connection, *, model: str | None = None, currency: str | None = None, after: str = "", limit: int
 ) -> list[PriceVersion]:
@@ -40,9 +35,9 @@ async def in_force(connection: Connection, at: datetime) -> list[PriceVersion]:
     return [version(row) async for row in _queries.prices_in_force(connection, at=at)]
 
 
-async def insert(connection: Connection, price: PriceVersion) -> None:
-    """Raises psycopg's UniqueViolation when a version of this model and currency starts at the same microsecond."""
-    await _queries.price_insert(
+async def insert(connection: Connection, price: PriceVersion) -> bool:
+    """False when a version of this model and currency starts at the same microsecond; nothing is written then."""
+    written: int = await _queries.price_insert(
         connection,
         id=price.id,
         model=price.model,
@@ -51,6 +46,12 @@ async def insert(connection: Connection, price: PriceVersion) -> None:
         windows=Jsonb(msgspec.to_builtins(price.windows)),
         valid_from=datetime_from_us(price.valid_from_us),
     )
+    return written == 1
+
+
+async def by_id(connection: Connection, id: str) -> PriceVersion | None:
+    row = await _queries.price_by_id(connection, id=id)
+    return version(row) if row else None
 
 
 def version(row: Any) -> PriceVersion:

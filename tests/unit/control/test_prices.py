@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from arkwright.basics.errors import InvalidInput
-from arkwright.control.prices import HigherTier, PriceSpec, rules_from, shown, view
+from arkwright.control.price_words import HigherTier
+from arkwright.control.prices import PriceSpec, body_from, shown, view
 from arkwright.domain.pricing import PriceVersion, Rule
 
 
@@ -16,7 +17,7 @@ def _spec(**fields: Any) -> PriceSpec:
 def test_decimal_strings_become_whole_pico_and_back() -> None:
     higher = HigherTier(above_input_tokens=1000, input_per_million="0.000001", output_per_million="4")
     spec = _spec(cached_input_per_million="0.05", tiers=[higher])
-    rules = rules_from(spec)
+    rules = body_from(spec).rules
     assert rules == (
         Rule("input", 250_000, upto_input_tokens=1000),
         Rule("cached_input", 50_000, upto_input_tokens=1000),
@@ -36,7 +37,7 @@ def test_decimal_strings_become_whole_pico_and_back() -> None:
 @pytest.mark.parametrize("text", ["0.0000001", "-1", "1e3", "", "0,25", "1.", "nan", "10000000000000"])
 def test_what_is_no_price_is_refused_by_field(text: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        rules_from(_spec(output_per_million=text))
+        body_from(_spec(output_per_million=text))
     assert refused.value.param == "output_per_million"
 
 
@@ -44,4 +45,4 @@ def test_what_is_no_price_is_refused_by_field(text: str) -> None:
 def test_tiers_ascend(edges: list[int]) -> None:
     tiers = [HigherTier(above_input_tokens=edge, input_per_million="1", output_per_million="1") for edge in edges]
     with pytest.raises(InvalidInput, match="ascend"):
-        rules_from(_spec(tiers=tiers))
+        body_from(_spec(tiers=tiers))

@@ -5,9 +5,8 @@ SELECT id, model, currency, rules, windows, valid_from, created_at
 FROM price_version WHERE model = :model AND currency = :currency AND valid_from <= :at
 ORDER BY valid_from DESC LIMIT 1;
 
--- name: price_starting_at^
-SELECT id, model, currency, rules, windows, valid_from, created_at
-FROM price_version WHERE model = :model AND currency = :currency AND valid_from = :at;
+-- name: price_by_id^
+SELECT id, model, currency, rules, windows, valid_from, created_at FROM price_version WHERE id = :id;
 
 -- name: price_page
 SELECT id, model, currency, rules, windows, valid_from, created_at
@@ -28,4 +27,5 @@ ORDER BY model, currency, valid_from;
 
 -- name: price_insert!
 INSERT INTO price_version (id, model, currency, rules, windows, valid_from)
-VALUES (:id, :model, :currency, :rules, :windows, :valid_from);
+VALUES (:id, :model, :currency, :rules, :windows, :valid_from)
+ON CONFLICT (model, currency, valid_from) DO NOTHING;
