@@ -34,3 +34,14 @@ class Posting:
         outcome = await settlement._post(connection, settlement.JournalBatch(writer, place, place, charges))
         assert outcome.charged == count
         return charges
+
+
+async def place_on(connection: Connection, day: str) -> None:
+    """Give everything unplaced its place, as if on that day (UTC), at noon."""
+    await connection.execute(
+        "WITH moved AS (DELETE FROM ledger_unplaced RETURNING transaction_id)"
+        " INSERT INTO ledger_place SELECT coalesce((SELECT max(position) FROM ledger_place), 0)"
+        " + row_number() OVER (ORDER BY id), id, organization_id, (%s || 'T12:00:00Z')::timestamptz"
+        " FROM moved JOIN ledger_transaction ON id = transaction_id",
+        (day,),
+    )

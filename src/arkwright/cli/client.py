@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -103,6 +104,24 @@ class Client:
         """POST a text as it is; the answer's JSON."""
         return self._request("POST", path, content=text.encode(), timeout=LONG_S, parameters=parameters).json()
 
+    def stream(self, path: str, **parameters: Any) -> Iterator[bytes]:
+        """The body as it comes, in parts of any length. Raises Unavailable when it breaks off."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        with _told(self._where), self._http.stream("GET", PREFIX + path, params=given, timeout=LONG_S) as answer:
+            if not answer.is_success:
+                answer.read()
+                raise _refusal(answer)
+            yield from answer.iter_bytes()
+
+    def stream_lines(self, path: str, **parameters: Any) -> Iterator[bytes]:
+        """The same, line by line, without their ends."""
+        rest = b""
+        for part in self.stream(path, **parameters):
+            *whole, rest = (rest + part).split(b"\n")
+            yield from whole
+        if rest:
+            yield rest
+
     def get_text(self, path: str) -> str:
         return self._request("GET", path, timeout=LONG_S).text
 
@@ -114,18 +133,25 @@ class Client:
         self, method: str, path: str, *, parameters: dict[str, Any] | None = None, **body: Any
     ) -> httpx.Response:
         given = {name: value for name, value in (parameters or {}).items() if value is not None}
-        try:
+        with _told(self._where):
             answer = self._http.request(method, PREFIX + path, params=given or None, **body)
-        except (httpx.ConnectError, httpx.UnsupportedProtocol) as error:
-            raise Unavailable(f"{self._where} does not answer: {error}", code="not_running") from error
-        except httpx.TimeoutException:
-            message = f"{self._where} did not answer in time; `arkwright status` shows what does not"
-            raise Unavailable(message, code="not_running") from None
-        except httpx.HTTPError as error:
-            raise Unavailable(f"{self._where} broke off: {error or type(error).__name__}") from error
         if not answer.is_success:
             raise _refusal(answer)
         return answer
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """The HTTP library's errors, in words about the platform."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.UnsupportedProtocol) as error:
+        raise Unavailable(f"{where} does not answer: {error}", code="not_running") from error
+    except httpx.TimeoutException:
+        message = f"{where} did not answer in time; `arkwright status` shows what does not"
+        raise Unavailable(message, code="not_running") from None
+    except httpx.HTTPError as error:
+        raise Unavailable(f"{where} broke off: {error or type(error).__name__}") from error
 
 
 def _refuse_when_nobody_listens(paths: DataDir) -> None:

@@ -6,7 +6,7 @@ what has committed, and are never given again.
 """
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -52,6 +52,36 @@ async def give_places(database: Database) -> int:
         given += count
         if count < _PLACES_AT_ONCE:
             return given
+
+
+async def close_days(database: Database) -> date | None:
+    """Let every day before today (by the database's clock, UTC) get no more places; returns the last closed one."""
+    async with database.connection() as connection:
+        await _queries.take_turns(connection)
+        await _queries.close_yesterday(connection)
+        return await last_closed_day(connection)
+
+
+async def last_closed_day(connection: Connection) -> date | None:
+    """No place will be given on this day any more, nor on one before it."""
+    found: date | None = await _queries.last_closed_day(connection)
+    return found
+
+
+async def days(connection: Connection, after: Place, before: Place, limit: int) -> list[tuple[date, int]]:
+    """The UTC days of the places from one to before another, each with its last position; both at a day's edge."""
+    rows = _queries.days_placed(connection, above=after.position - 1, upto=before.position - 1, limit=limit)
+    return [(row.day, row.position) async for row in rows]
+
+
+async def sums(
+    connection: Connection, after: Place, before: Place, organization_id: str | None = None
+) -> dict[str, tuple[int, int]]:
+    """Currency → (charges, pico) from one place to before another, as the database adds them up."""
+    rows = _queries.sums_placed(
+        connection, above=after.position - 1, upto=before.position - 1, organization_id=organization_id
+    )
+    return {row.currency: (row.rows, row.amount_pico) async for row in rows}
 
 
 async def end(connection: Connection) -> Place:

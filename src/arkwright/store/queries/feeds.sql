@@ -18,8 +18,48 @@ WITH taken AS (
 )
 INSERT INTO ledger_place (position, transaction_id, organization_id, placed_at)
 SELECT last.position + row_number() OVER (ORDER BY transaction.id), transaction.id, transaction.organization_id,
-       greatest(last.placed_at, statement_timestamp())
+       greatest(last.placed_at, statement_timestamp(), (SELECT max(day) + 1 FROM ledger_day)::timestamp AT TIME ZONE 'UTC')
 FROM taken JOIN ledger_transaction AS transaction ON transaction.id = taken.transaction_id CROSS JOIN last;
+
+-- name: close_yesterday!
+-- Behind the lock, so that nobody still gives places of that day.
+INSERT INTO ledger_day (day, last_position)
+SELECT yesterday.day, coalesce(
+    (SELECT position FROM ledger_place WHERE placed_at < (yesterday.day + 1)::timestamp AT TIME ZONE 'UTC'
+     ORDER BY placed_at DESC, position DESC LIMIT 1), 0)
+FROM (SELECT (statement_timestamp() AT TIME ZONE 'UTC')::date - 1 AS day) AS yesterday
+WHERE yesterday.day > coalesce((SELECT max(day) FROM ledger_day), '-infinity');
+
+-- name: last_closed_day$
+SELECT max(day) FROM ledger_day;
+
+-- name: days_placed
+-- Each UTC day with places above one position and up to another, and the last position in it.
+WITH RECURSIVE found AS (
+    (SELECT position, placed_at FROM ledger_place WHERE position > :above AND position <= :upto ORDER BY position LIMIT 1)
+    UNION ALL
+    SELECT next.position, next.placed_at
+    FROM found CROSS JOIN LATERAL (
+        SELECT position, placed_at FROM ledger_place
+        WHERE placed_at >= ((found.placed_at AT TIME ZONE 'UTC')::date + 1)::timestamp AT TIME ZONE 'UTC'
+          AND position <= :upto
+        ORDER BY placed_at, position LIMIT 1
+    ) AS next
+)
+SELECT (found.placed_at AT TIME ZONE 'UTC')::date AS day, last.position
+FROM found CROSS JOIN LATERAL (
+    SELECT position FROM ledger_place
+    WHERE placed_at < ((found.placed_at AT TIME ZONE 'UTC')::date + 1)::timestamp AT TIME ZONE 'UTC'
+    ORDER BY placed_at DESC, position DESC LIMIT 1
+) AS last
+ORDER BY 1 LIMIT :limit;
+
+-- name: sums_placed
+SELECT charge.currency, count(*) AS rows, sum(charge.amount_pico) AS amount_pico
+FROM ledger_place AS place JOIN charge ON charge.transaction_id = place.transaction_id
+WHERE place.position > :above AND place.position <= :upto
+  AND (:organization_id::text IS NULL OR place.organization_id = :organization_id::text)
+GROUP BY charge.currency ORDER BY charge.currency;
 
 -- name: last_position$
 SELECT coalesce(max(position), 0) FROM ledger_place;
