@@ -125,6 +125,11 @@ class Client:
     def get_text(self, path: str) -> str:
         return self._request("GET", path, timeout=LONG_S).text
 
+    def get_file(self, path: str, **parameters: Any) -> tuple[str, httpx.Headers]:
+        """A text, with what its headers say about it."""
+        answer = self._request("GET", path, timeout=LONG_S, parameters=parameters)
+        return answer.text, answer.headers
+
     def _json(self, method: str, path: str, body: Any = None, *, parameters: dict[str, Any] | None = None) -> Any:
         answer = self._request(method, path, json=body, parameters=parameters)
         return answer.json() if answer.content else None

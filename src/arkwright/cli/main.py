@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deployments": ("arkwright.cli.deployments:app", "Models on this platform's own machines."),
     "prices": ("arkwright.cli.prices:app", "The price book."),
     "usage": ("arkwright.cli.usage:usage", "Show tokens, requests and charges."),
+    "report": ("arkwright.cli.report:report", "Reports: spend, tokens, latency, margin, the league tables …"),
     "bill": ("arkwright.cli.bill:bill", "Show an organization's balance and charges."),
     "ledger": ("arkwright.cli.ledger:app", "Double entry: what moved; payments, refunds, services, write-offs."),
     "exports": ("arkwright.cli.exports:app", "Usage and cost as files that other systems read."),

@@ -20,6 +20,7 @@ from arkwright.control.routes import (
     prices,
     projects,
     providers,
+    reports,
     usage,
 )
 
@@ -32,6 +33,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *billing.ROUTES,
     *ledger.ROUTES,
     *usage.ROUTES,
+    *reports.ROUTES,
     *providers.ROUTES,
     *deployments.ROUTES,
     *models.ROUTES,
