@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from arkwright.basics.money import decimal_from_pico, pico_from_decimal
+from arkwright.basics.settings import Settings
 from arkwright.control import billing
 from arkwright.control.billing import TopUpSpec
 from arkwright.control.lease_keeper import LeaseKeeper
+from arkwright.control.platform import Platform
+from arkwright.control.publisher import Publisher
 from arkwright.control.session import Session
 from arkwright.control.settler import Settler
 from arkwright.host.leases import LeaseWords
@@ -26,6 +29,10 @@ class Books:
         self.words = LeaseWords.create(root / "words", 1, rows=64, slots=4)
         self.settler = Settler(database, self.journal_dir, host="host_a")
         self.keeper = self.keeper_of(self.words)
+        publisher = Publisher(database, self.words, root / "snapshot.msgpack", host="host_a")
+        self.platform = Platform(
+            Settings(data_dir=str(root)), database, bytes(32), self.words, publisher, self.settler, self.keeper
+        )
 
     def keeper_of(self, words: LeaseWords) -> LeaseKeeper:
         return LeaseKeeper(self.database, words, self.settler, host="host_a", journal_dir=self.journal_dir)

@@ -10,10 +10,11 @@ from arkwright.cli.options import JsonOption
 from arkwright.cli.target import HERE, TargetOptions
 
 _FIELDS = (
-    "organization", "billing", "currency", "balance", "held", "credited", "charged", "uncollected", "charges",
+    "organization", "billing", "currency", "balance", "held", "credited", "charged", "adjusted",
+    "uncollected", "services", "charges",
     "input_tokens", "cached_input_tokens", "output_tokens",
 )  # fmt: skip
-_LINE = ("model", "charges", "input_tokens", "cached_input_tokens", "output_tokens", "charged")
+_LINE = ("model", "charges", "input_tokens", "cached_input_tokens", "output_tokens", "charged", "adjusted")
 
 
 def bill(

@@ -77,9 +77,9 @@ class Client:
     def post(self, path: str, body: Any = None, **parameters: Any) -> Any:
         return self._json("POST", path, body, parameters=parameters)
 
-    def post_long(self, path: str) -> Any:
+    def post_long(self, path: str, body: Any = None) -> Any:
         """For what takes minutes on a platform that has served for years."""
-        return self._request("POST", path, timeout=LONG_S).json()
+        return self._request("POST", path, json=body, timeout=LONG_S).json()
 
     def put(self, path: str, body: Any) -> Any:
         return self._json("PUT", path, body)

@@ -48,6 +48,7 @@ class BillLine(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int
     reasoning_tokens: int
     charged: str
+    adjusted: str
     uncollected: str
 
 
@@ -55,7 +56,8 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True):
     """Counts are disjoint: `input_tokens` are those that came from no cache. Amounts are exact decimal strings.
 
     `balance`: the customer's money (prepaid), or below zero what is owed (postpaid). `held`: of it, promised to open
-    requests. `uncollected`: the part of `charged` that no balance covered.
+    requests. `adjusted`: the part of `charged` that rerating added. `uncollected`: the part that no balance covered.
+    `services`: what was charged beside model calls.
     """
 
     organization_id: str
@@ -68,7 +70,9 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True):
     held: str
     credited: str
     charged: str
+    adjusted: str
     uncollected: str
+    services: str
     charges: int
     input_tokens: int
     cached_input_tokens: int
@@ -87,6 +91,7 @@ async def bill(platform: Platform, reference: str, since: datetime | None, until
         sums = await billing.charged_by_model(connection, organization.id, since, until)
         balances = await ledger.balances(connection, organization.id)
         credited = await billing.credited(connection, organization.id)
+        serviced = await billing.serviced(connection, organization.id, since, until)
         row = await tenancy.lease_row(connection, organization.id)
     account = "prepaid" if organization.billing == "prepaid" else "receivable"
     return Bill(
@@ -100,7 +105,9 @@ async def bill(platform: Platform, reference: str, since: datetime | None, until
         held=decimal_from_pico(platform.words.held(row) if row < platform.words.rows else 0),
         credited=decimal_from_pico(credited),
         charged=decimal_from_pico(sum(part.amount_pico for part in sums)),
+        adjusted=decimal_from_pico(sum(part.adjusted_pico for part in sums)),
         uncollected=decimal_from_pico(sum(part.uncollected_pico for part in sums)),
+        services=decimal_from_pico(serviced),
         lines=[_line(part) for part in sums],
         **{count: sum(getattr(part, count) for part in sums) for count in _COUNTS},
     )
@@ -187,6 +194,7 @@ def _line(part: ModelSum) -> BillLine:
     return BillLine(
         model=part.model,
         charged=decimal_from_pico(part.amount_pico),
+        adjusted=decimal_from_pico(part.adjusted_pico),
         uncollected=decimal_from_pico(part.uncollected_pico),
         **{count: getattr(part, count) for count in _COUNTS},
     )

@@ -15,7 +15,10 @@ GROUPS_MAX = 10_000
 
 
 class UsageGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One group; what it was not grouped by is left out. Counts are disjoint: `input_tokens` came from no cache."""
+    """One group; what it was not grouped by is left out. Counts are disjoint: `input_tokens` came from no cache.
+
+    `adjusted`: of `charged`, what rerating added; left out where there was none.
+    """
 
     period: datetime | None = None
     organization: str | None = None
@@ -33,6 +36,7 @@ class UsageGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     output_tokens: int
     reasoning_tokens: int
     charged: str
+    adjusted: str | None = None
 
 
 class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,4 +88,5 @@ def _shown(group: usage.UsageSum) -> UsageGroup:
         output_tokens=group.output_tokens,
         reasoning_tokens=group.reasoning_tokens,
         charged=decimal_from_pico(group.amount_pico),
+        adjusted=decimal_from_pico(group.adjusted_pico) if group.adjusted_pico else None,
     )

@@ -31,6 +31,7 @@ FindingName = Literal[
     "lease-differs",
     "movement-differs",
     "service-differs",
+    "rerating-differs",
 ]
 # What each name means, for `audit check --list`; a name is added here and above.
 MEANINGS: dict[FindingName, str] = {
@@ -52,6 +53,7 @@ MEANINGS: dict[FindingName, str] = {
     "lease-differs": "A lease that does not agree with what was posted.",
     "movement-differs": "A payment, refund, write-off … that is not what the audit log says, or is in one only.",
     "service-differs": "A service that the ledger posted otherwise, or not at all.",
+    "rerating-differs": "An adjustment that is not what its lines, its price version or the ledger say.",
 }
 
 

@@ -24,6 +24,8 @@ _CHECKS: dict[str, FindingName] = {
     "wrong_declared": "top-up-differs",
     "wrong_movements": "movement-differs",
     "wrong_services": "service-differs",
+    "wrong_reratings": "rerating-differs",
+    "wrong_adjustments": "rerating-differs",
     "wrong_balances": "account-differs",
     "wrong_usage": "usage-differs",
     "overdrawn": "balance-below-zero",

@@ -20,7 +20,8 @@ class ModelSum(msgspec.Struct, frozen=True, kw_only=True):
     cache_write_tokens: int
     output_tokens: int
     reasoning_tokens: int
-    amount_pico: int
+    amount_pico: int  # With what rerating changed.
+    adjusted_pico: int  # Of it, by rerating.
     uncollected_pico: int
 
 
@@ -30,6 +31,11 @@ async def charged_by_model(
     """Of the requests that started from `since` to before `until`; None: without that bound."""
     rows = _queries.charged_by_model(connection, organization_id=organization_id, since=since, until=until)
     return [ModelSum(**row._asdict()) async for row in rows]
+
+
+async def serviced(connection: Connection, organization_id: str, since: datetime | None, until: datetime | None) -> int:
+    """Pico of services done in the period."""
+    return int(await _queries.serviced(connection, organization_id=organization_id, since=since, until=until))
 
 
 async def credited(connection: Connection, organization_id: str, *, reference: str = "") -> int:

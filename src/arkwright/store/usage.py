@@ -35,7 +35,8 @@ class UsageSum(msgspec.Struct, frozen=True, kw_only=True):
     cache_write_tokens: int
     output_tokens: int
     reasoning_tokens: int
-    amount_pico: int
+    amount_pico: int  # With what rerating changed.
+    adjusted_pico: int  # Of it, by rerating.
 
 
 async def report(

@@ -21,6 +21,7 @@ from arkwright.control.routes import (
     projects,
     providers,
     reports,
+    rerating,
     usage,
 )
 
@@ -32,6 +33,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *keys.ROUTES,
     *billing.ROUTES,
     *ledger.ROUTES,
+    *rerating.ROUTES,
     *usage.ROUTES,
     *reports.ROUTES,
     *providers.ROUTES,

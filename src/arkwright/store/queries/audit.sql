@@ -171,6 +171,46 @@ WHERE (posted.kind, posted.organization_id, posted.currency, posted.entries)
       IS DISTINCT FROM ('service', due.organization_id, due.currency, due.entries)
 ORDER BY 1 LIMIT :limit;
 
+-- name: wrong_reratings
+-- What a transaction of rerating must post: the sums of its adjustments, for the payer of their charges.
+WITH due AS (
+    SELECT adjustment.transaction_id, account.kind, sum(account.amount_pico) AS amount_pico
+    FROM charge_adjustment AS adjustment JOIN charge USING (event_id)
+    CROSS JOIN LATERAL (VALUES
+        (CASE WHEN prepaid THEN 'prepaid' ELSE 'receivable' END,
+         uncollected_delta_pico + granted_delta_pico - delta_pico),
+        ('grants', -granted_delta_pico), ('revenue_maas', delta_pico), ('bad_debt', -uncollected_delta_pico)
+    ) AS account (kind, amount_pico)
+    GROUP BY adjustment.transaction_id, account.kind
+), posted AS (
+    SELECT entry.transaction_id, account.kind, entry.amount_pico
+    FROM ledger_entry AS entry
+    JOIN ledger_account AS account ON account.id = entry.account_id
+    JOIN ledger_transaction AS transaction ON transaction.id = entry.transaction_id AND transaction.kind = 'rerating'
+)
+SELECT 'transaction ' || transaction.reference AS subject, 'its entry on ' || coalesce(due.kind, posted.kind) AS what,
+       coalesce(posted.amount_pico, 0)::text AS found, coalesce(due.amount_pico, 0)::text AS expected
+FROM due FULL JOIN posted ON (posted.transaction_id, posted.kind) = (due.transaction_id, due.kind)
+JOIN ledger_transaction AS transaction ON transaction.id = coalesce(due.transaction_id, posted.transaction_id)
+WHERE coalesce(posted.amount_pico, 0) <> coalesce(due.amount_pico, 0)
+ORDER BY transaction.id, what LIMIT :limit;
+
+-- name: wrong_adjustments
+-- What a charge comes to after each adjustment is the sum of its lines; and it says of its charge what the charge says.
+WITH stood AS (
+    SELECT adjustment.*, charge.amount_pico + sum(adjustment.delta_pico) OVER (
+               PARTITION BY adjustment.event_id ORDER BY adjustment.id) AS amount_pico,
+           concat_ws(' ', charge.organization_id, charge.started_at) AS due,
+           concat_ws(' ', adjustment.organization_id, adjustment.started_at) AS said,
+           (SELECT coalesce(sum((line ->> 'amount_pico')::numeric), 0)
+            FROM jsonb_array_elements(adjustment.lines) AS line) AS lines_pico
+    FROM charge_adjustment AS adjustment JOIN charge USING (event_id)
+)
+SELECT 'event ' || replace(event_id::text, '-', '') AS subject, 'adjustment ' || id || ' of it' AS what,
+       concat_ws(' ', said, amount_pico) AS found, concat_ws(' ', due, lines_pico) AS expected
+FROM stood WHERE amount_pico <> lines_pico OR said <> due
+ORDER BY id LIMIT :limit;
+
 -- name: wrong_top_ups
 -- Each top-up has one row in the audit log, written with it: who paid how much, or (declarations) from what total to
 -- what total. It is compared with both entries: the customer's, and the cash it came from.
@@ -259,17 +299,20 @@ WITH due AS (
            ARRAY[count(*), sum(input_tokens), sum(cached_input_tokens), sum(cache_write_tokens), sum(output_tokens),
                  sum(reasoning_tokens), sum(modality_tokens(other_counts, 'image')),
                  sum(modality_tokens(other_counts, 'audio')), sum(modality_tokens(other_counts, 'video')),
-                 sum(amount_pico)]::numeric[] AS sums
-    FROM charge GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+                 sum(amount_pico), coalesce(sum(adjusted.pico), 0)]::numeric[] AS sums
+    FROM charge
+    LEFT JOIN (SELECT event_id, sum(delta_pico) AS pico FROM charge_adjustment GROUP BY event_id) AS adjusted
+        USING (event_id)
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 ), kept AS (
     SELECT hour, organization_id, organization_class, project_id, key_id, model, target, currency, usage_source,
            industry, endpoint,
            ARRAY[requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
-                 image_tokens, audio_tokens, video_tokens, amount_pico]::numeric[] AS sums
+                 image_tokens, audio_tokens, video_tokens, amount_pico, adjusted_pico]::numeric[] AS sums
     FROM usage_hourly
 )
 SELECT concat_ws(' ', 'usage of', organization_id, key_id, model, 'at', to_char(hour, 'YYYY-MM-DD"T"HH24"Z"')) AS subject,
-       'requests, input, cached, cache write, output, reasoning, image, audio, video, pico' AS what,
+       'requests, input, cached, cache write, output, reasoning, image, audio, video, pico, adjusted' AS what,
        coalesce(kept.sums::text, 'missing') AS found, coalesce(due.sums::text, 'none') AS expected
 FROM due FULL JOIN kept
     USING (hour, organization_id, organization_class, project_id, key_id, model, target, currency, usage_source, industry,

@@ -1,12 +1,19 @@
 -- What a bill says: sums over an organization's charges, and what was credited.
 
 -- name: charged_by_model
+-- With what rerating changed of them, and how much that was.
 SELECT model, currency, count(*) AS charges,
        sum(input_tokens)::bigint AS input_tokens, sum(cached_input_tokens)::bigint AS cached_input_tokens,
        sum(cache_write_tokens)::bigint AS cache_write_tokens, sum(output_tokens)::bigint AS output_tokens,
        sum(reasoning_tokens)::bigint AS reasoning_tokens,
-       sum(amount_pico) AS amount_pico, sum(uncollected_pico) AS uncollected_pico
+       sum(amount_pico) + coalesce(sum(adjusted.pico), 0) AS amount_pico,
+       coalesce(sum(adjusted.pico), 0) AS adjusted_pico,
+       sum(uncollected_pico) + coalesce(sum(adjusted.uncollected_pico_delta), 0) AS uncollected_pico
 FROM charge
+LEFT JOIN (
+    SELECT event_id, sum(delta_pico) AS pico, sum(uncollected_delta_pico) AS uncollected_pico_delta
+    FROM charge_adjustment WHERE organization_id = :organization_id GROUP BY event_id
+) AS adjusted USING (event_id)
 WHERE organization_id = :organization_id
   AND started_at >= coalesce(:since::timestamptz, '-infinity')
   AND started_at < coalesce(:until::timestamptz, 'infinity')
@@ -24,3 +31,10 @@ WHERE ledger_transaction.organization_id = :organization_id AND ledger_transacti
 -- name: declaration_lock$
 -- One declaration at a time; the lock ends with the transaction.
 SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended('arkwright.apply', 0))) AS locked;
+
+-- name: serviced$
+-- What services came to.
+SELECT coalesce(sum(amount_pico), 0) FROM service_charge
+WHERE organization_id = :organization_id
+  AND performed_at >= coalesce(:since::timestamptz, '-infinity')
+  AND performed_at < coalesce(:until::timestamptz, 'infinity');

@@ -4,14 +4,18 @@
 SELECT organization_id, currency, count(*) AS requests,
        sum(input_tokens)::bigint AS input_tokens, sum(cached_input_tokens)::bigint AS cached_input_tokens,
        sum(cache_write_tokens)::bigint AS cache_write_tokens, sum(output_tokens)::bigint AS output_tokens,
-       sum(reasoning_tokens)::bigint AS reasoning_tokens, sum(amount_pico) AS amount_pico
-FROM charge GROUP BY organization_id, currency ORDER BY organization_id, currency;
+       sum(reasoning_tokens)::bigint AS reasoning_tokens,
+       sum(amount_pico) + coalesce(sum(adjusted.pico), 0) AS amount_pico
+FROM charge LEFT JOIN (
+    SELECT event_id, sum(delta_pico) AS pico FROM charge_adjustment GROUP BY event_id
+) AS adjusted USING (event_id)
+GROUP BY organization_id, currency ORDER BY organization_id, currency;
 
 -- name: ledger_sums
 -- `imbalance_pico`: every entry of every account, which must come to zero.
 SELECT account.organization_id, account.currency,
        coalesce(sum(entry.amount_pico) FILTER (
-           WHERE account.kind = 'revenue_maas' AND transaction.kind = 'charges'), 0) AS amount_pico,
+           WHERE account.kind = 'revenue_maas' AND transaction.kind IN ('charges', 'rerating')), 0) AS amount_pico,
        sum(entry.amount_pico) AS imbalance_pico
 FROM ledger_entry AS entry
 JOIN ledger_account AS account ON account.id = entry.account_id

@@ -5,7 +5,7 @@ SELECT
     organization.id AS organization_id, organization.name AS organization_name,
     used.project_id, project.name AS project_name, used.key_id, api_key.name AS key_name, used.model, used.target,
     used.period, used.currency, used.requests, used.estimated_requests, used.input_tokens, used.cached_input_tokens,
-    used.cache_write_tokens, used.output_tokens, used.reasoning_tokens, used.amount_pico
+    used.cache_write_tokens, used.output_tokens, used.reasoning_tokens, used.amount_pico, used.adjusted_pico
 FROM (
     SELECT
         CASE WHEN 'organization' = ANY (:by::text[]) THEN organization_id END AS organization_id,
@@ -23,7 +23,8 @@ FROM (
         sum(cache_write_tokens)::bigint AS cache_write_tokens,
         sum(output_tokens)::bigint AS output_tokens,
         sum(reasoning_tokens)::bigint AS reasoning_tokens,
-        sum(amount_pico) AS amount_pico
+        sum(amount_pico + adjusted_pico) AS amount_pico,
+        sum(adjusted_pico) AS adjusted_pico
     FROM usage_hourly
     WHERE (:organization_id::text IS NULL OR organization_id = :organization_id::text)
       AND hour >= coalesce(:since::timestamptz, '-infinity') AND hour < coalesce(:until::timestamptz, 'infinity')
