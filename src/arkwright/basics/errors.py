@@ -27,12 +27,18 @@ class ArkwrightError(Exception):
         code: str | None = None,
         param: str | None = None,
         retry_after_s: int | None = None,
+        retry_after_ms: int | None = None,
+        kind: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or type(self).code
         self.param = param
         self.retry_after_s = retry_after_s
+        self.retry_after_ms = retry_after_ms  # The same, where it is known better.
+        if retry_after_ms is not None:
+            self.retry_after_s = max(1, -(-retry_after_ms // 1000))
+        self.kind = kind  # What a dialect with types of errors calls it, where the status does not tell.
 
 
 class InvalidInput(ArkwrightError):

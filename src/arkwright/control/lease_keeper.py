@@ -14,6 +14,7 @@ import psycopg
 import structlog
 
 from arkwright.basics.errors import Unavailable
+from arkwright.control.limit_keeper import LimitKeeper
 from arkwright.control.settler import Settler
 from arkwright.host.leases import LeaseWords
 from arkwright.store import leases, ledger, settlement, tenancy
@@ -42,18 +43,21 @@ class LeaseKeeper:
         self._journal_dir = journal_dir
         self._interval_s = interval_s
         self._lock = asyncio.Lock()
+        self.budgets = LimitKeeper(database, words)
 
     async def start(self) -> None:
         """Make the words of this epoch true, and say so with `ready`; at once when a former control has done it.
 
         In a fresh file that means: wait until the writers of the former epoch are dead and settled, forget the host's
-        leases, grant anew. Repeats itself after a kill. Raises Unavailable or psycopg's OperationalError.
+        leases, grant anew, count what budgets have spent. Repeats itself after a kill. Raises Unavailable or psycopg's
+        OperationalError.
         """
         if not self._words.ready:
             await self._settle_former_epoch()
             async with self._lock, self._database.connection() as connection:
                 await leases.forget(connection, self._host)
             await self.step()
+            await self.budgets.step()
             self._words.ready = True
         else:
             await self.step()

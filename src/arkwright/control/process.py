@@ -132,7 +132,9 @@ class _Process:
         async def leases() -> None:
             await platform.lease_keeper.start()
             self._leases_ready.set()
-            await platform.lease_keeper.run()
+            async with asyncio.TaskGroup() as keepers:
+                keepers.create_task(platform.lease_keeper.run())
+                keepers.create_task(platform.lease_keeper.budgets.run())
 
         loops = [
             asyncio.create_task(self._keep(name, work))

@@ -19,7 +19,7 @@ from arkwright.domain.catalog import Model, Target
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.host.leases import LeaseWords
-from arkwright.store import pricing
+from arkwright.store import limits, pricing
 from arkwright.store.database import Connection, Database, load_queries
 
 CHANNEL = "arkwright_config"
@@ -95,6 +95,8 @@ async def build(connection: Connection, host: str, at_us: int) -> Snapshot:
         keys=keys,
         models=await _models(connection, host),
         prices=tuple(await pricing.in_force(connection, datetime_from_us(at_us))),
+        limits=tuple(await limits.limits(connection)),
+        hosts=await limits.hosts(connection, host),
     )
 
 

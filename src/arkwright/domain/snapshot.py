@@ -3,6 +3,7 @@
 import msgspec
 
 from arkwright.domain.catalog import Model
+from arkwright.domain.limits import Limit
 from arkwright.domain.pricing import PriceVersion
 from arkwright.domain.tenancy import Key, Organization
 
@@ -19,6 +20,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     keys: dict[bytes, Key]
     models: dict[str, Model]
     prices: tuple[PriceVersion, ...]  # Every version valid now or later, so that a scheduled price starts on time.
+    limits: tuple[Limit, ...] = ()
+    hosts: int = 1  # How many share every limit.
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -1,13 +1,14 @@
-"""May this request run, and what may it cost: key → organization → model → price → hold.
+"""May this request run, and what may it cost: key → organization → model → price → limits and hold, in one step.
 
 Law: nothing is sent upstream before the worst case is held and the intent is written; whatever is held is released
-exactly once, by settling or by voiding.
+exactly once, by settling or by voiding. A request that is refused counts against no limit.
 """
 
 from typing import NamedTuple
 
 from arkwright.basics.clock import now_us
 from arkwright.basics.errors import (
+    ArkwrightError,
     Forbidden,
     NotFound,
     PaymentRequired,
@@ -20,18 +21,12 @@ from arkwright.domain.catalog import Model, ModelKind
 from arkwright.domain.pricing import PriceVersion, Rule, Terms, worst_case
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.limits import Coverage, Limits, refused
 from arkwright.gateway.state import State
-from arkwright.host.leases import Slot
+from arkwright.host.permits import Group, Permit, Permits, Refusal
+from arkwright.wire.http import Headers
 
 UNPRICED = "unpriced"  # The price version on charges of the operator's own traffic without a price.
-
-
-class HoldRefused(PaymentRequired):
-    """The balance that is free right now can't cover the worst case."""
-
-    def __init__(self, hold_pico: int, message: str) -> None:
-        super().__init__(message)
-        self.hold_pico = hold_pico
 
 
 class Principal(NamedTuple):
@@ -41,13 +36,35 @@ class Principal(NamedTuple):
     organization: Organization
 
 
+class Wanted(NamedTuple):
+    """Who asks for what, and the bounds that its hold is computed from."""
+
+    principal: Principal
+    model: Model
+    endpoint: str
+    input_tokens_max: int
+    output_tokens_max: int
+
+
 class Admitted(NamedTuple):
-    """What was promised to a request: the price that holds for it, and the money that is held."""
+    """What was promised to a request: the price that holds for it, the money that is held, its place in the limits."""
 
     principal: Principal
     model: Model
     terms: Terms
-    hold_pico: int
+    permit: Permit
+
+    @property
+    def hold_pico(self) -> int:
+        return self.permit.hold_pico
+
+
+class Refused(NamedTuple):
+    """Why a request may not run now. `held`: what others hold may be enough for it once they are done."""
+
+    error: ArkwrightError
+    held: bool
+    group: Group
 
 
 def authenticate(state: State, exchange: Exchange) -> Principal:
@@ -101,33 +118,56 @@ def find_model(state: State, principal: Principal, name: str, kind: ModelKind | 
     return model
 
 
-def admit(
-    state: State,
-    slot: Slot,
-    *,
-    leases_ready: bool,
-    principal: Principal,
-    model: Model,
-    input_tokens_max: int,
-    output_tokens_max: int,
-) -> Admitted:
-    """Hold the worst case. Raises HoldRefused when a prepaid balance can't cover it."""
-    at_us = now_us()
-    organization = principal.organization
-    price = state.price(model.name, organization.currency, at_us) or _without_price(organization, model)
-    terms = Terms(price, at_us)
-    if organization.billing != "prepaid":
-        return Admitted(principal, model, terms, 0)
-    if not leases_ready:
-        raise Unavailable("Balances are still being loaded. Try again in a moment.", code="starting", retry_after_s=1)
-    hold = worst_case(state.extents(terms), input_tokens_max, output_tokens_max)
-    if hold and not slot.reserve(organization.lease_row, hold):
-        raise HoldRefused(
-            hold,
-            f"The balance can't cover this request: up to {decimal_from_pico(hold)} {organization.currency} "
-            f"({input_tokens_max} input and {output_tokens_max} output tokens). Top up, or ask for less (max_tokens).",
+class Admission:
+    """A worker's decisions under one state. Each step is a method: a policy is added as one."""
+
+    def __init__(self, state: State, permits: Permits) -> None:
+        self._state = state
+        self._permits = permits
+        self._limits = Limits(state, permits)
+
+    def admit(self, wanted: Wanted, *, leases_ready: bool) -> Admitted | Refused:
+        """Count the request in every limit and hold its worst case, or change nothing."""
+        principal, at_us = wanted.principal, now_us()
+        organization = principal.organization
+        terms = self._terms(organization, wanted.model, at_us)
+        coverage = self._limits.of(organization, principal.key, wanted.endpoint, wanted.model.name)
+        if coverage.group.limited and not leases_ready:
+            raise Unavailable(
+                "Balances are still being loaded. Try again in a moment.", code="starting", retry_after_s=1
+            )
+        cost_pico = tokens = 0
+        if coverage.group.limited:
+            tokens = wanted.input_tokens_max + wanted.output_tokens_max
+            cost_pico = worst_case(self._state.extents(terms), wanted.input_tokens_max, wanted.output_tokens_max)
+        taken = self._permits.take(coverage.group, cost_pico=cost_pico, tokens=tokens, at_us=at_us)
+        if isinstance(taken, Refusal):
+            return Refused(self._in_words(taken, wanted, coverage, cost_pico, at_us), taken.held, coverage.group)
+        return Admitted(principal, wanted.model, terms, taken)
+
+    def headers(self, outcome: Admitted | Refused) -> Headers:
+        """How the caller's limits stand after it, for the head of the answer."""
+        group = outcome.group if isinstance(outcome, Refused) else outcome.permit.group
+        told = self._limits.headers(group)
+        if isinstance(outcome, Refused) and outcome.error.code == "insufficient_quota" and not outcome.held:
+            told.append((b"x-should-retry", b"false"))  # OpenAI's clients would ask again at once.
+        return told
+
+    def _terms(self, organization: Organization, model: Model, at_us: int) -> Terms:
+        price = self._state.price(model.name, organization.currency, at_us) or _without_price(organization, model)
+        return Terms(price, at_us)
+
+    def _in_words(
+        self, refusal: Refusal, wanted: Wanted, coverage: Coverage, cost_pico: int, at_us: int
+    ) -> ArkwrightError:
+        currency = wanted.principal.organization.currency
+        input_tokens, output_tokens = wanted.input_tokens_max, wanted.output_tokens_max
+        if refusal.kind != "balance":
+            return refused(refusal, coverage, currency, cost_pico, input_tokens + output_tokens, at_us)
+        return PaymentRequired(
+            f"The balance can't cover this request: up to {decimal_from_pico(cost_pico)} {currency} "
+            f"({input_tokens} input and {output_tokens} output tokens). Top up, or ask for less (max_tokens)."
         )
-    return Admitted(principal, model, terms, hold)
 
 
 def _without_price(organization: Organization, model: Model) -> PriceVersion:

@@ -16,6 +16,7 @@ from arkwright.domain.pricing import rate, total
 from arkwright.gateway.admission import Admitted
 from arkwright.gateway.exchange import Exchange
 from arkwright.host.leases import Slot
+from arkwright.host.permits import Permits
 from arkwright.store.journal import JournalWriter
 from arkwright.wire.openai_usage import Counts
 
@@ -70,7 +71,7 @@ class Charging:
 
     def __init__(self, journal: JournalWriter | None, slot: Slot) -> None:
         self._journal = journal
-        self._slot = slot
+        self.permits = Permits(slot)
 
     @property
     def works(self) -> bool:
@@ -90,7 +91,7 @@ class Charging:
             currency=admitted.terms.price.currency,
         )
         if self._journal is None or not self.works:
-            self._release(admitted)
+            self.permits.give_back(admitted.permit)
             raise unrecorded()
         self._journal.append(records.encode(intent))
 
@@ -106,7 +107,7 @@ class Charging:
         # Whether a model thought is known by what it says; a book may price its answers apart.
         circumstances = Circumstances(thinking=metered.usage.reasoning_tokens > 0)
         lines = rate(admitted.terms, metered.usage, circumstances)
-        amount = total(lines)
+        amount, tokens = total(lines), metered.usage.all_input_tokens + metered.usage.all_output_tokens
         principal = admitted.principal
         organization = principal.organization
         record = records.Settled(
@@ -134,7 +135,8 @@ class Charging:
             price_version=admitted.terms.price.id,
             lines=lines,
             amount_pico=amount,
-            uncollected_pico=self._collect(admitted, amount),
+            # Usage goes beyond what is held only when an upstream breaks its word; a balance never goes below zero.
+            uncollected_pico=amount - self.permits.settle(admitted.permit, amount_pico=amount, tokens=tokens),
             circumstances=circumstances,
             attempts=served.attempts,
         )
@@ -155,7 +157,7 @@ class Charging:
 
         `attempts`: what was tried, where a try may have cost the operator something.
         """
-        self._release(admitted)
+        self.permits.give_back(admitted.permit)
         assert self._journal is not None, "voided without an intent"
         if self._journal.failed is None:
             voided = records.Voided(
@@ -169,22 +171,3 @@ class Charging:
                 attempts,
             )
             self._journal.append(records.encode(voided))
-
-    def _collect(self, admitted: Admitted, amount_pico: int) -> int:
-        """Turn the hold into spending; what the balance can't cover beyond it is returned as uncollected.
-
-        Usage goes beyond the worst case only when an upstream breaks its word, and a balance never goes below zero.
-        """
-        organization = admitted.principal.organization
-        if organization.billing != "prepaid":
-            return 0
-        row, hold = organization.lease_row, admitted.hold_pico
-        if amount_pico > hold:
-            hold += self._slot.reserve_up_to(row, amount_pico - hold)
-        collected = min(amount_pico, hold)
-        self._slot.settle(row, hold, collected)
-        return amount_pico - collected
-
-    def _release(self, admitted: Admitted) -> None:
-        if admitted.hold_pico:
-            self._slot.release(admitted.principal.organization.lease_row, admitted.hold_pico)

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 _ALLOW_ORIGIN = (b"access-control-allow-origin", b"*")
-_EXPOSE = (b"access-control-expose-headers", b"x-request-id, retry-after")
+_EXPOSE = (
+    b"access-control-expose-headers",
+    b"x-request-id, retry-after, retry-after-ms, x-ratelimit-limit-requests, x-ratelimit-limit-tokens, "
+    b"x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, "
+    b"x-ratelimit-reset-tokens",
+)
 
 
 class Exchange:
@@ -26,7 +31,7 @@ class Exchange:
 
     __slots__ = (
         "_chunked", "_connection", "_ended", "_head_only", "begun", "body", "event_id", "headers", "keep_alive",
-        "method", "on_disconnect", "on_drained", "on_full", "path", "query", "started_at", "status",
+        "limits", "method", "on_disconnect", "on_drained", "on_full", "path", "query", "started_at", "status",
     )  # fmt: skip
 
     def __init__(self, connection: "Connection", method: str, path: str, query: bytes, headers: Headers) -> None:
@@ -44,6 +49,7 @@ class Exchange:
         self.event_id = new_event_id()
         self.started_at = 0.0  # Event-loop time, seconds.
         self.status = 0  # Of the answer; 0 until there is one.
+        self.limits: Headers = []  # How the caller's limits stand, for the head of whatever answer there is.
         # What the owner of the exchange wants to hear of.
         self.on_disconnect: Callable[[], None] | None = None
         self.on_full: Callable[[], None] | None = None
@@ -87,6 +93,8 @@ class Exchange:
         extra = list(extra or ())
         if error.retry_after_s is not None:
             extra.append((b"retry-after", b"%d" % error.retry_after_s))
+        if error.retry_after_ms is not None:
+            extra.append((b"retry-after-ms", b"%d" % error.retry_after_ms))
         self.answer(error.status, openai_errors.render(error), extra=extra)
 
     def begin(
@@ -155,6 +163,7 @@ class Exchange:
             headers += (_ALLOW_ORIGIN, _EXPOSE)
         if not self.keep_alive:
             headers.append((b"connection", b"close"))
+        headers += self.limits
         if extra:
             headers += extra
         return headers

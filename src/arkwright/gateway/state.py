@@ -8,6 +8,7 @@ from pathlib import Path
 from arkwright.basics.secrets import open_sealed
 from arkwright.domain import snapshot as snapshots
 from arkwright.domain.catalog import Model, Target
+from arkwright.domain.limits import Limit
 from arkwright.domain.metering import ONLINE, Circumstances
 from arkwright.domain.pricing import Extent, PriceVersion, Terms, extents
 from arkwright.domain.snapshot import Snapshot
@@ -22,6 +23,10 @@ class State:
         self.organizations: dict[str, Organization] = snapshot.organizations
         self.keys: dict[bytes, Key] = snapshot.keys
         self.models: dict[str, Model] = snapshot.models
+        self.hosts = snapshot.hosts
+        self.limits: dict[str, list[Limit]] = {}  # By organization.
+        for limit in snapshot.limits:
+            self.limits.setdefault(limit.organization_id, []).append(limit)
         self._master_key = master_key
         self._secrets: dict[bytes, str] = {}
         self._prices: dict[tuple[str, str], list[PriceVersion]] = {}

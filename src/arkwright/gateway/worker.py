@@ -13,7 +13,7 @@ from arkwright import __version__
 from arkwright.basics.errors import ArkwrightError, Unavailable
 from arkwright.basics.settings import Settings
 from arkwright.domain.catalog import Model, Target
-from arkwright.gateway.admission import HoldRefused, Principal, admit
+from arkwright.gateway.admission import Admission, Principal, Refused, Wanted
 from arkwright.gateway.charging import Charging, unrecorded
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
@@ -48,6 +48,7 @@ class Ask(NamedTuple):
     exchange: Exchange
     principal: Principal
     model: Model
+    endpoint: str  # As charges and limits have it.
     input_tokens_max: int
     output_tokens_max: int | None
     choices: int
@@ -63,6 +64,7 @@ class Worker:
         self.loop = loop
         self.settings = settings
         self._state: State | None = None
+        self._admission: Admission | None = None
         self.charging = charging
         self.metrics = Metrics(slot.index)
         self._board = Board(settings.paths.run / "metrics", slot.index)
@@ -85,6 +87,7 @@ class Worker:
     def use(self, state: State) -> None:
         """Serve by a new snapshot from now on; requests under way keep the old one."""
         self._state = state
+        self._admission = Admission(state, self.charging.permits)
         self._heads.clear()
         self._slot.loaded_version = state.version
 
@@ -110,23 +113,23 @@ class Worker:
         self._admit(ask, self.loop.time() + HOLD_WAIT_S)
 
     def _admit(self, ask: Ask, wait_until: float) -> None:
+        assert self._admission is not None, "a request of a model without a state"
         context = ask.model.context_tokens
         limit = (ask.model.max_output_tokens or context) if ask.output_tokens_max is None else ask.output_tokens_max
-        try:
-            admitted = admit(
-                self.state,
-                self._slot,
-                leases_ready=self._words.ready,
-                principal=ask.principal,
-                model=ask.model,
-                input_tokens_max=min(ask.input_tokens_max, context * ask.choices),
-                output_tokens_max=min(limit, context) * ask.choices,
-            )
-        except HoldRefused as refusal:
-            if self.loop.time() >= wait_until or not self._may_yet_cover(ask, refusal.hold_pico):
-                raise
+        wanted = Wanted(
+            ask.principal,
+            ask.model,
+            ask.endpoint,
+            input_tokens_max=min(ask.input_tokens_max, context * ask.choices),
+            output_tokens_max=min(limit, context) * ask.choices,
+        )
+        admitted = self._admission.admit(wanted, leases_ready=self._words.ready)
+        if isinstance(admitted, Refused) and admitted.held and self.loop.time() < wait_until:
             self.loop.call_later(HOLD_POLL_S, self._admit_again, ask, wait_until)
             return
+        ask.exchange.limits = self._admission.headers(admitted)
+        if isinstance(admitted, Refused):
+            raise admitted.error
         self.charging.intend(admitted, ask.exchange)
         Forward(self, ask.exchange, admitted, ask.planner).start()
 
@@ -137,12 +140,6 @@ class Worker:
             self._admit(ask, wait_until)
         except ArkwrightError as error:
             ask.exchange.fail(error)
-
-    def _may_yet_cover(self, ask: Ask, hold_pico: int) -> bool:
-        """Others hold their worst case and will use less: what they give back may be enough in a moment."""
-        row = ask.principal.organization.lease_row
-        held = self._words.held(row)
-        return held > 0 and self._words.ceiling(row) - self._words.reserved(row) + held >= hold_pico
 
     def choose(self, model: Model) -> list[Target]:
         """The model's targets, the least loaded first."""

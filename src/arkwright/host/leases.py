@@ -20,25 +20,28 @@ import msgspec
 
 from arkwright.basics.errors import Unavailable
 from arkwright.domain import leases
+from arkwright.host import limit_words
+from arkwright.host.limit_words import LOCK_ROWS as _LOCK_ROWS
+from arkwright.host.limit_words import LimitWords
 
 _MAGIC = int.from_bytes(b"ARKLEAS1", "little")
-_VERSION = 1
+_VERSION = 2
 _WORD = 8
 _INT64_MAX = 2**63 - 1
 
 # Header, in words.
-_H_MAGIC, _H_VERSION, _H_ROWS, _H_SLOTS, _H_EPOCH, _H_READY, _H_SNAPSHOT, _H_ROWS_USED, _H_SLOTS_USED = range(9)
+(_H_MAGIC, _H_VERSION, _H_ROWS, _H_SLOTS, _H_EPOCH, _H_LIMIT_ROWS, _H_READY, _H_SNAPSHOT, _H_ROWS_USED,
+ _H_SLOTS_USED) = range(10)  # fmt: skip
 _SLOT_TABLE = 512
 # One slot's header, in words; the incarnation takes the last four.
-_S_STATE, _S_PID, _S_LOADED, _, _S_INCARNATION = range(5)
+_S_STATE, _S_PID, _S_LOADED, _S_LIMIT_ROWS, _S_INCARNATION = range(5)
 _SLOT_WORDS = 8
 _INCARNATION_BYTES = 32
 _FREE, _USED = 0, 1
 
-# Lock bytes lie beyond anything the file holds: one to claim a slot, one a slot, one a row.
+# Lock bytes lie beyond anything the file holds: one to claim a slot, one a slot, one a row (`host.limit_words`).
 _LOCK_CLAIM = 1 << 40
 _LOCK_SLOTS = 1 << 41
-_LOCK_ROWS = 1 << 42
 _LOCK_TRIES, _LOCK_REST_S = 200, 0.0005  # A worker keeps it for microseconds; one that is frozen must not freeze us.
 _flock = struct.Struct("@hhqqi4x")  # struct flock: type, whence, start, length, pid.
 
@@ -55,7 +58,10 @@ class SlotInfo(msgspec.Struct, frozen=True):
 
 
 class LeaseWords:
-    """The mapped file. Rows are organizations (`Organization.lease_row`), slots are living gateway workers."""
+    """The mapped file. Rows are organizations (`Organization.lease_row`), slots are living gateway workers.
+
+    `limits`: the words that count what passes, behind those that hold money.
+    """
 
     def __init__(self, path: Path) -> None:
         """Map an existing file. Raises FileNotFoundError, or Unavailable for a file that is not lease words."""
@@ -67,20 +73,25 @@ class LeaseWords:
         self._map = mmap.mmap(self._fd, size)
         self._words = memoryview(self._map).cast("q")
         self.rows, self.slot_count = self._words[_H_ROWS], self._words[_H_SLOTS]
+        limit_rows = self._words[_H_LIMIT_ROWS]
         known = (self._words[_H_MAGIC], self._words[_H_VERSION]) == (_MAGIC, _VERSION)
-        if not known or size != _file_words(self.rows, self.slot_count) * _WORD:
+        if not known or size != _file_words(self.rows, self.slot_count, limit_rows) * _WORD:
             self.close()
             raise Unavailable(f"{path} is no lease file of this version")
         self._first_row = _SLOT_TABLE + self.slot_count * _SLOT_WORDS
         self._stride = 1 + 2 * self.slot_count
+        first_limit = self._first_row + self.rows * self._stride
+        self.limits = LimitWords(self._words, self._fd, first_limit, limit_rows, self.slot_count)
 
     @classmethod
-    def create(cls, path: Path, epoch: int, *, rows: int = 65_536, slots: int = 64) -> "LeaseWords":
+    def create(
+        cls, path: Path, epoch: int, *, rows: int = 65_536, slots: int = 64, limit_rows: int = limit_words.ROWS
+    ) -> "LeaseWords":
         """Put a fresh file in place of any older one, all words zero. Workers of the older file keep the older file."""
         fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
         with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(struct.pack("@5q", _MAGIC, _VERSION, rows, slots, epoch))
-            file.truncate(_file_words(rows, slots) * _WORD)  # Sparse: a row takes space once it is used.
+            file.write(struct.pack("@6q", _MAGIC, _VERSION, rows, slots, epoch, limit_rows))
+            file.truncate(_file_words(rows, slots, limit_rows) * _WORD)  # Sparse: a row takes space once it is used.
         os.replace(fresh, path)
         return cls(path)
 
@@ -123,6 +134,11 @@ class LeaseWords:
     @snapshot_version.setter
     def snapshot_version(self, value: int) -> None:
         self._words[_H_SNAPSHOT] = value
+
+    @property
+    def slots_used(self) -> int:
+        """How many slots, from the first, any worker of this file ever had."""
+        return self._words[_H_SLOTS_USED]
 
     def claim_slot(self, pid: int, incarnation: str) -> "Slot":
         """Take a free slot for the life of the caller (or until `Slot.close`). Raises Unavailable when none is free."""
@@ -200,6 +216,7 @@ class LeaseWords:
         if _is_locked(self._fd, _LOCK_SLOTS + index):
             raise ValueError(f"slot {index} belongs to a living process")
         header = self._slot_header(index)
+        self.limits.reset_slot(index, self._words[header + _S_LIMIT_ROWS])
         for row in range(self._words[_H_ROWS_USED]):
             at = self._row(row) + 1 + 2 * index
             if self._words[at] or self._words[at + 1]:
@@ -210,7 +227,7 @@ class LeaseWords:
     def _write_slot(self, index: int, pid: int, name: bytes) -> None:
         header = self._slot_header(index)
         self._words[header + _S_PID] = pid
-        self._words[header + _S_LOADED] = 0
+        self._words[header + _S_LOADED] = self._words[header + _S_LIMIT_ROWS] = 0
         padded = name.ljust(_INCARNATION_BYTES, b"\0")
         for number, word in enumerate(struct.unpack(f"@{_INCARNATION_BYTES // _WORD}q", padded)):
             self._words[header + _S_INCARNATION + number] = word
@@ -232,10 +249,11 @@ class Slot:
 
     def __init__(self, shared: LeaseWords, fd: int, index: int) -> None:
         self.index = index
-        self._shared = shared
-        self._fd = fd
+        self.shared = shared
+        self.fd = fd
         self._words = shared._words
         self._loaded = shared._slot_header(index) + _S_LOADED
+        self._limit_rows = shared._slot_header(index) + _S_LIMIT_ROWS
 
     @property
     def loaded_version(self) -> int:
@@ -250,28 +268,28 @@ class Slot:
         """Hold an amount if the ceiling leaves room for it, against all workers of the host; False if it does not."""
         if amount_pico < 0:
             raise ValueError("a hold is zero or more")
-        shared, words = self._shared, self._words
+        shared, words = self.shared, self._words
         at = shared._row(row)
-        _lock(self._fd, _LOCK_ROWS + row)
+        _lock(self.fd, _LOCK_ROWS + row)
         try:
             if amount_pico > leases.available(words[at], shared.reserved(row)):
                 return False
             words[at + 1 + 2 * self.index] += amount_pico
             return True
         finally:
-            _unlock(self._fd, _LOCK_ROWS + row)
+            _unlock(self.fd, _LOCK_ROWS + row)
 
     def reserve_up_to(self, row: int, amount_pico: int) -> int:
         """Hold as much of an amount as the ceiling leaves room for; returns how much that was."""
-        shared, words = self._shared, self._words
+        shared, words = self.shared, self._words
         at = shared._row(row)
-        _lock(self._fd, _LOCK_ROWS + row)
+        _lock(self.fd, _LOCK_ROWS + row)
         try:
             held_pico = min(amount_pico, leases.available(words[at], shared.reserved(row)))
             words[at + 1 + 2 * self.index] += held_pico
             return held_pico
         finally:
-            _unlock(self._fd, _LOCK_ROWS + row)
+            _unlock(self.fd, _LOCK_ROWS + row)
 
     def settle(self, row: int, hold_pico: int, charged_pico: int) -> None:
         """Turn a hold into what was charged of it, at most the hold. Raises ValueError, changing nothing."""
@@ -280,12 +298,12 @@ class Slot:
             raise ValueError(f"charged {charged_pico} is not within the hold of {hold_pico}")
         # Under the row's lock, so that no reader sees the second step without the first on any machine; `spent` first,
         # so that a kill between the two reserves too much rather than too little.
-        _lock(self._fd, _LOCK_ROWS + row)
+        _lock(self.fd, _LOCK_ROWS + row)
         try:
             self._words[mine + 1] += charged_pico
             self._words[mine] -= hold_pico
         finally:
-            _unlock(self._fd, _LOCK_ROWS + row)
+            _unlock(self.fd, _LOCK_ROWS + row)
 
     def release(self, row: int, hold_pico: int) -> None:
         """Give a hold back whole."""
@@ -293,17 +311,27 @@ class Slot:
 
     def close(self) -> None:
         """Give up the slot's lock. Its words stay until control has settled this worker's journal."""
-        os.close(self._fd)
+        os.close(self.fd)
+
+    def places(self, row: int) -> tuple[int, int]:
+        """Where a row's ceiling is, and where this worker's `held`, with `spent` behind it (`host.permits`)."""
+        at = self.shared._row(row)
+        return at, at + 1 + 2 * self.index
+
+    def uses_limits(self, rows: int) -> None:
+        """This worker may write to the limit rows before this one: they are zeroed after it."""
+        self._words[self._limit_rows] = max(self._words[self._limit_rows], rows)
 
     def _own(self, row: int, hold_pico: int) -> int:
-        mine = self._shared._row(row) + 1 + 2 * self.index
+        mine = self.shared._row(row) + 1 + 2 * self.index
         if not 0 <= hold_pico <= self._words[mine]:
             raise ValueError(f"row {row} holds {self._words[mine]}, not {hold_pico}")
         return mine
 
 
-def _file_words(rows: int, slots: int) -> int:
-    return _SLOT_TABLE + slots * _SLOT_WORDS + rows * (1 + 2 * slots)
+def _file_words(rows: int, slots: int, limit_rows: int) -> int:
+    lease_words = _SLOT_TABLE + slots * _SLOT_WORDS + rows * (1 + 2 * slots)
+    return lease_words + limit_rows * limit_words.stride(slots)
 
 
 def _lock(fd: int, byte: int) -> None:

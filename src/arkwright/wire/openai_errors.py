@@ -58,7 +58,7 @@ _upstream = msgspec.json.Decoder(_UpstreamAnswer, strict=False)
 
 def render(error: ArkwrightError) -> bytes:
     """The body of an error answer."""
-    kind = _TYPE_OF_STATUS.get(error.status, "invalid_request_error")
+    kind = error.kind or _TYPE_OF_STATUS.get(error.status, "invalid_request_error")
     return _encoder.encode(ErrorAnswer(ErrorBody(error.message, kind, error.param, error.code)))
 
 

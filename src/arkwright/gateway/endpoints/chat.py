@@ -15,6 +15,7 @@ from arkwright.wire.openai_request import CHAT, Function, Message, Request, enco
 TEMPLATE_TOKENS_PER_MESSAGE = 8
 TEMPLATE_TOKENS = 32
 
+ENDPOINT = "chat.completions"
 _SHAPES = shapes(CHAT)
 
 
@@ -31,6 +32,7 @@ def create(worker: Worker, exchange: Exchange) -> None:
             exchange,
             principal,
             model,
+            ENDPOINT,
             input_tokens_max=_input_tokens_max(request),
             output_tokens_max=max(limits, default=None),  # Whichever of the two the upstream heeds.
             choices=choices,
@@ -65,7 +67,7 @@ def _plan(exchange: Exchange, request: Request, functions: list[Function], targe
     if functions and not target.traits.enforces_tool_choice:
         fields = tools.as_schema(fields, functions)
         reshape = _calling(request, model)
-    return generation(request, target, fields, endpoint="chat.completions", model=model, reshape=reshape)
+    return generation(request, target, fields, endpoint=ENDPOINT, model=model, reshape=reshape)
 
 
 def _calling(request: Request, model: str) -> Callable[[bytes], bytes]:

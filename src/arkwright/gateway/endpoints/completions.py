@@ -18,6 +18,7 @@ PROMPTS_MAX = 128
 # OpenAI's own default, so that a caller who names no limit pays for no more than there.
 OUTPUT_TOKENS_DEFAULT = 16
 
+ENDPOINT = "completions"
 _SHAPES = shapes(COMPLETION)
 
 
@@ -35,6 +36,7 @@ def create(worker: Worker, exchange: Exchange) -> None:
             exchange,
             principal,
             model,
+            ENDPOINT,
             input_tokens_max=len(request.fields["prompt"]),
             output_tokens_max=max(1, limit),
             choices=max(request.take("n") or 1, request.take("best_of") or 1) * max(1, len(prompts)),
@@ -58,7 +60,7 @@ def _plan(request: Request, prompts: list[Fields], target: Target, model: str) -
     reshape = None
     if request.take("logprobs") is not None and not target.traits.legacy_logprobs:
         reshape = _legacy_shape(request, model)
-    return generation(request, target, fields, endpoint="completions", model=model, reshape=reshape, prompts=prompts)
+    return generation(request, target, fields, endpoint=ENDPOINT, model=model, reshape=reshape, prompts=prompts)
 
 
 def _legacy_shape(request: Request, model: str) -> Callable[[bytes], bytes]:

@@ -11,6 +11,7 @@ from arkwright.wire.openai_request import EMBEDDING, Request, encode, raw, shape
 INPUTS_MAX = 2048
 TOKENS_AROUND_A_TEXT = 2  # Encoders put one mark before and one behind each.
 
+ENDPOINT = "embeddings"
 _SHAPES = shapes(EMBEDDING)
 
 
@@ -27,7 +28,7 @@ def create(worker: Worker, exchange: Exchange) -> None:
     def plan(target: Target) -> Plan:
         refuse(request, target)
         return Plan(
-            endpoint="embeddings",
+            endpoint=ENDPOINT,
             path="/embeddings",
             streamed=False,
             upstream_streamed=False,
@@ -43,6 +44,7 @@ def create(worker: Worker, exchange: Exchange) -> None:
             exchange,
             principal,
             model,
+            ENDPOINT,
             input_tokens_max=size,
             output_tokens_max=0,
             choices=len(given),

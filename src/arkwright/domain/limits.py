@@ -1,0 +1,152 @@
+"""Limits: how much of what may pass in a minute, at once, in a day and in a month, and the arithmetic of windows.
+
+A window counts what was admitted in each of the last `BUCKETS` clock seconds, the one that runs included, so an event
+counts for 60 s at least and 61 s at most.
+Law: what is admitted in any 60 seconds never exceeds the cap; the slack is on the other side, a second at most.
+"""
+
+from typing import Literal, get_args
+
+import msgspec
+
+Scope = Literal["organization", "project", "key", "endpoint", "model"]
+SCOPES: tuple[str, ...] = get_args(Scope)
+
+WINDOW_S = 60
+# The second that runs is not over: with it, 60 whole ones before it are needed to cover any 60 s.
+BUCKETS = WINDOW_S + 1
+# A window in words: the newest second it knows, the sum of its buckets, the buckets.
+NEWEST, TOTAL, FIRST = 0, 1, 2
+WINDOW_WORDS = FIRST + BUCKETS
+
+DAY_US = 86_400_000_000
+# A word holds 9.2 billion units of a currency in nano (10^-9); in pico it would hold 9.2 million, too few of some.
+PICO_PER_NANO = 1_000
+BUDGET_MAX_PICO = 9_000_000_000 * 10**12
+CAP_MAX = 10**15
+
+
+class Limit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One limit of an organization; a cap that is None does not limit. `name`: what people call what is limited.
+
+    `subject`: the id of a project or key, the name of an endpoint (as charges have it) or of a model; empty for the
+    organization itself. `row`: where a host counts it.
+    """
+
+    id: str
+    organization_id: str
+    row: int
+    scope: Scope
+    subject: str
+    name: str
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+    budget_daily_pico: int | None = None
+    budget_monthly_pico: int | None = None
+
+    def covers(self, project_id: str, key_id: str, endpoint: str, model: str) -> bool:
+        """Whether a request of the organization counts here."""
+        mine = {"project": project_id, "key": key_id, "endpoint": endpoint, "model": model}
+        return self.scope == "organization" or mine[self.scope] == self.subject
+
+
+_NO_EVENTS = memoryview(bytes(8 * BUCKETS)).cast("q")
+
+
+def slide(words: memoryview, at: int, second: int) -> None:
+    """Bring the window at `at` to this second. Never back: a second that has passed may still be counted in.
+
+    The total is added up anew, so an update that a kill tore is mended within a second. A newest second that lies a
+    whole window ahead is of another clock (the machine was started anew): nothing of it is of the last minute.
+    """
+    newest = words[at + NEWEST]
+    gone = second - newest
+    if -BUCKETS < gone <= 0:
+        return
+    first = at + FIRST
+    if gone >= BUCKETS or gone < 0:
+        words[first : first + BUCKETS] = _NO_EVENTS
+        words[at + TOTAL] = 0
+    else:
+        for passed in range(newest + 1, second + 1):
+            words[first + passed % BUCKETS] = 0
+        words[at + TOTAL] = sum(words[first : first + BUCKETS])
+    words[at + NEWEST] = second
+
+
+def correct(words: memoryview, at: int, second: int, change: int) -> None:
+    """Add to (or take from) what was counted in that second, if the window still knows it."""
+    if 0 <= words[at + NEWEST] - second < BUCKETS:
+        bucket = at + FIRST + second % BUCKETS
+        if change > 0:  # The total first: a kill before the bucket leaves too much, until the second is over.
+            words[at + TOTAL] += change
+            words[bucket] += change
+        else:
+            change = max(change, -words[bucket])
+            words[bucket] += change
+            words[at + TOTAL] = max(0, words[at + TOTAL] + change)
+
+
+def counted(words: memoryview, at: int, second: int) -> int:
+    """What the window holds at this second, without sliding it: for whoever only looks."""
+    newest, first = words[at + NEWEST], at + FIRST
+    if not -BUCKETS < second - newest < BUCKETS:
+        return 0
+    known = range(max(newest - BUCKETS + 1, second - BUCKETS + 1), newest + 1)
+    return sum(words[first + moment % BUCKETS] for moment in known)
+
+
+def fits_in_ms(words: memoryview, at: int, cap: int, count: int, now_ms: int) -> int:
+    """How long until `count` more fit under the cap, if nobody else comes: 0 when they do now. The window is slid."""
+    excess = words[at + TOTAL] + min(count, cap) - cap
+    if excess <= 0:
+        return 0
+    newest, first = words[at + NEWEST], at + FIRST
+    for second in range(newest - BUCKETS + 1, newest + 1):
+        excess -= words[first + second % BUCKETS]
+        if excess <= 0:
+            return max(0, (second + BUCKETS) * 1_000 - now_ms)
+    return BUCKETS * 1_000
+
+
+def empty_in_ms(words: memoryview, at: int, now_ms: int) -> int:
+    """How long until the window is as if nothing had been, if nobody comes. The window is slid."""
+    newest, first = words[at + NEWEST], at + FIRST
+    for second in range(newest, newest - BUCKETS, -1):
+        if words[first + second % BUCKETS]:
+            return max(0, (second + BUCKETS) * 1_000 - now_ms)
+    return 0
+
+
+def share(cap: int, hosts: int) -> int:
+    """What one of several hosts enforces of a cap: so that all together never exceed it, but for caps below `hosts`."""
+    return max(1, cap // hosts)
+
+
+def nano(pico: int) -> int:
+    """Rounded up: a budget counts too much by less than a nano a request, never too little."""
+    return -(-pico // PICO_PER_NANO)
+
+
+def day_of(at_us: int) -> int:
+    """Days since 1970-01-01, UTC."""
+    return at_us // DAY_US
+
+
+def month_of(day: int) -> int:
+    """Months since January of the year 0, of a day since 1970-01-01 (the civil calendar, counted from March)."""
+    shifted = day + 719_468
+    era, of_era = divmod(shifted, 146_097)
+    year_of_era = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    day_of_year = of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    from_march = (5 * day_of_year + 2) // 153
+    return (year_of_era + era * 400) * 12 + from_march + 2
+
+
+def month_ends(day: int) -> int:
+    """The first day of the month after this day's, both since 1970-01-01."""
+    month, first = month_of(day), day
+    while month_of(first) == month:
+        first += 1
+    return first

@@ -1,0 +1,405 @@
+"""A worker's door to the lease and limit words: may a request run, decided in one step for its limits and its money.
+
+A *group* is every limit that one request counts in, all of one organization, and that organization's balance.
+
+    group = permits.group(lease_row, [Line(row, tokens=10_000), Line(other_row, concurrent=4)], prepaid=True)
+    taken = permits.take(group, cost_pico=…, tokens=4_000, at_us=…)   # A Permit, or a Refusal that says what was in
+    permits.extend(taken, cost_pico=…)                                # the way. It may cost more than was thought.
+    permits.settle(taken, amount_pico=…, tokens=1_234)                # It is over; this is what it really was.
+    permits.give_back(taken)                                          # Or: it never began, and counts nowhere.
+
+Law: every limit counts the request and the balance holds what it may cost, or nothing is changed at all; decided under
+the organization's lock. A permit is closed exactly once. A kill between two words leaves too much, never too little.
+"""
+
+import fcntl
+import time
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple
+
+from arkwright.domain import limits
+from arkwright.domain.limits import BUCKETS, FIRST, NEWEST, TOTAL
+from arkwright.host.leases import Slot
+from arkwright.host.limit_words import (
+    DAILY,
+    INT64_MAX,
+    MONTHLY,
+    PER_SLOT,
+    REQUESTS,
+    TOKENS,
+    Line,
+    last_row,
+    locks,
+)
+
+_fcntl = fcntl.fcntl
+_SETLKW, _SETLK = fcntl.F_OFD_SETLKW, fcntl.F_OFD_SETLK
+_NS = 1_000_000_000
+_NO_CAP = 1 << 62
+# When nobody can know how long: requests under way end when they end.
+SOON_MS = 1_000
+
+Kind = Literal["requests", "tokens", "concurrent", "daily", "monthly", "balance"]
+
+
+class Refusal(NamedTuple):
+    """Which of the group's lines was in the way (-1: the balance), and when to ask again.
+
+    None: not before the period ends or the balance is topped up. `held`: only what others hold is in the way. `used`:
+    what the line counts already, in requests, tokens or nano.
+    """
+
+    line: int
+    kind: Kind
+    retry_after_ms: int | None
+    held: bool = False
+    used: int = 0
+
+
+class Standing(NamedTuple):
+    """The tightest window of each kind in a group: cap, what is left, when it is empty. Cap 0: there is none."""
+
+    requests_cap: int
+    requests_left: int
+    requests_reset_ms: int
+    tokens_cap: int
+    tokens_left: int
+    tokens_reset_ms: int
+
+
+class Budget(NamedTuple):
+    """Where a row's money is counted."""
+
+    at: int
+    reserved: int  # Of the first slot.
+    daily_nano: int | None
+    monthly_nano: int | None
+
+
+class Group:
+    """The rows that one request counts in, with their places worked out: made once for each kind of request."""
+
+    __slots__ = (
+        "balance", "budgets", "concurrent", "held", "limited", "lines", "lock", "places", "prepaid", "requests",
+        "tokens", "unlock",
+    )  # fmt: skip
+
+    def __init__(self, slot: Slot, lease_row: int, lines: tuple[Line, ...], *, prepaid: bool) -> None:
+        shared = slot.shared.limits
+        places = [shared.at(line.row) for line in lines]
+        both = list(zip(places, lines, strict=True))
+        self.lines = lines
+        self.places = places
+        self.prepaid = prepaid
+        self.lock, self.unlock = locks(lease_row)
+        self.balance, self.held = slot.places(lease_row)
+        self.requests = tuple((at + REQUESTS, line.requests) for at, line in both if line.requests is not None)
+        self.tokens = tuple((at + TOKENS, line.tokens) for at, line in both if line.tokens is not None)
+        self.concurrent = tuple((at + PER_SLOT, line.concurrent) for at, line in both if line.concurrent is not None)
+        self.budgets = tuple(
+            Budget(at, at + PER_SLOT + shared.slots, line.daily_nano, line.monthly_nano)
+            for at, line in both
+            if line.daily_nano is not None or line.monthly_nano is not None
+        )
+        self.limited = prepaid or bool(lines)
+
+
+class Permit:
+    """What was taken. `cost_pico`: what the balance holds of it and the budgets reserve."""
+
+    __slots__ = ("at_us", "cost_pico", "counts", "group", "open")
+
+    def __init__(self, group: Group, cost_pico: int, at_us: int, counts: list[tuple[int, int]]) -> None:
+        self.group = group
+        self.cost_pico = cost_pico
+        self.at_us = at_us
+        self.counts = counts  # Tokens, and in which second they were counted: at first, and with each extension.
+        self.open = True
+
+    @property
+    def hold_pico(self) -> int:
+        return self.cost_pico if self.group.prepaid else 0
+
+
+class Permits:
+    """Not for threads: its worker is one event loop."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+        self._words = slot.shared.limits.words
+        self._fd = slot.fd
+        self._index = slot.index
+        self.clock: Callable[[], int] = time.monotonic_ns  # One clock for all processes of the machine.
+
+    def group(self, lease_row: int, lines: Iterable[Line] = (), *, prepaid: bool = False) -> Group:
+        """Raises ValueError for a row without words."""
+        given = tuple(lines)
+        group = Group(self._slot, lease_row, given, prepaid=prepaid)
+        self._slot.uses_limits(1 + last_row(given))
+        return group
+
+    def take(self, group: Group, *, cost_pico: int = 0, tokens: int = 0, at_us: int = 0) -> Permit | Refusal:
+        """Count a request in every line of the group and hold its money, if all have room; else change nothing.
+
+        cost_pico: the most it may cost. tokens: the most it may use; a line with a smaller cap counts its cap, so that
+        such a request runs when the window is empty. at_us: the moment of admission, whose day and month pay.
+        """
+        words, fd = self._words, self._fd
+        _fcntl(fd, _SETLKW, group.lock)
+        try:
+            second = self.clock() // _NS
+            if not self._windows_fit(group, second, tokens) or not self._rest_fits(group, cost_pico, at_us):
+                return self._refusal(group, second, cost_pico, tokens, at_us)
+            bucket = FIRST + second % BUCKETS  # Totals before buckets: a kill in between leaves too much.
+            for at, _ in group.requests:
+                words[at + TOTAL] += 1
+                words[at + bucket] += 1
+            for at, cap in group.tokens:
+                counted = tokens if tokens < cap else cap
+                words[at + TOTAL] += counted
+                words[at + bucket] += counted
+            for at, _ in group.concurrent:
+                words[at + self._index] += 1
+            if cost_pico:
+                self._reserve(group, 0, cost_pico)
+            return Permit(group, cost_pico, at_us, [(second, tokens)])
+        finally:
+            _fcntl(fd, _SETLK, group.unlock)
+
+    def extend(self, permit: Permit, *, cost_pico: int = 0, tokens: int = 0) -> bool:
+        """Hold more for a request under way; False, and nothing held, when a balance or a budget can't cover it.
+
+        Tokens are counted whether there is room or not: what runs is not cut by a window, but what comes after waits.
+        """
+        group, words = permit.group, self._words
+        _fcntl(self._fd, _SETLKW, group.lock)
+        try:
+            if not self._rest_fits(group, cost_pico, permit.at_us, permit.cost_pico, count=False):
+                return False
+            self._reserve(group, permit.cost_pico, cost_pico)
+            permit.cost_pico += cost_pico
+            if group.tokens and tokens:
+                second = self.clock() // _NS
+                for at, _ in group.tokens:
+                    limits.slide(words, at, second)
+                    limits.correct(words, at, second, tokens)
+                permit.counts.append((second, tokens))
+            return True
+        finally:
+            _fcntl(self._fd, _SETLK, group.unlock)
+
+    def settle(self, permit: Permit, *, amount_pico: int = 0, tokens: int = 0) -> int:
+        """The request is over: count what it really used, where and when it was counted, and what it cost.
+
+        Returns what the balance covered of the amount (all of it, where nothing is prepaid).
+        """
+        group, words = permit.group, self._words
+        self._close(permit)
+        if not group.limited:
+            return amount_pico
+        _fcntl(self._fd, _SETLKW, group.lock)
+        try:
+            for at, cap in group.tokens:
+                second, counted = permit.counts[0]
+                if len(permit.counts) > 1:
+                    self._correct_pieces(permit, at, cap, tokens)
+                elif (change := tokens - (counted if counted < cap else cap)) != 0:
+                    limits.correct(words, at, second, change)
+            for at, _ in group.concurrent:
+                words[at + self._index] -= 1
+            for budget in group.budgets:
+                self._spend(budget, permit, amount_pico)
+            return self._collect(group, permit.cost_pico, amount_pico) if group.prepaid else amount_pico
+        finally:
+            _fcntl(self._fd, _SETLK, group.unlock)
+
+    def give_back(self, permit: Permit) -> None:
+        """The request never began: it counts nowhere."""
+        group = permit.group
+        self.settle(permit)
+        if group.requests:
+            _fcntl(self._fd, _SETLKW, group.lock)
+            try:
+                for at, _ in group.requests:
+                    limits.correct(self._words, at, permit.counts[0][0], -1)
+            finally:
+                _fcntl(self._fd, _SETLK, group.unlock)
+
+    def standing(self, group: Group) -> Standing:
+        """What is left of the tightest windows. Read without the lock: what others take meanwhile is not in it."""
+        now_ms = self.clock() // 1_000_000
+        return Standing(*self._tightest(group.requests, now_ms), *self._tightest(group.tokens, now_ms))
+
+    def _tightest(self, windows: tuple[tuple[int, int], ...], now_ms: int) -> tuple[int, int, int]:
+        words, tightest, least, second = self._words, (0, 0, 0), _NO_CAP, now_ms // 1_000
+        for at, cap in windows:
+            left = cap - (words[at + TOTAL] if words[at + NEWEST] == second else limits.counted(words, at, second))
+            if left < least:
+                least, tightest = left, (cap, max(0, left), limits.empty_in_ms(words, at, now_ms))
+        return tightest
+
+    # Whether there is room: all of it under the lock
+
+    def _windows_fit(self, group: Group, second: int, tokens: int) -> bool:
+        words = self._words
+        for at, cap in group.requests:
+            if words[at + NEWEST] != second:
+                limits.slide(words, at, second)
+            if words[at + TOTAL] >= cap:
+                return False
+        for at, cap in group.tokens:
+            if words[at + NEWEST] != second:
+                limits.slide(words, at, second)
+            if words[at + TOTAL] + (tokens if tokens < cap else cap) > cap:
+                return False
+        return True
+
+    def _rest_fits(self, group: Group, cost_pico: int, at_us: int, before_pico: int = 0, *, count: bool = True) -> bool:
+        """Concurrency (but for a request that runs already), the balance, budgets."""
+        words = self._words
+        if count and group.concurrent:
+            used = self._slot.shared.slots_used
+            for at, cap in group.concurrent:
+                if sum(words[at : at + used]) >= cap:
+                    return False
+        if not cost_pico:
+            # What costs nothing needs no balance; a budget that is used up lets it pass too.
+            return True
+        if group.prepaid:
+            at = group.balance
+            if cost_pico > words[at] - sum(words[at + 1 : at + 1 + 2 * self._slot.shared.slots_used]):
+                return False
+        if group.budgets:
+            more = limits.nano(before_pico + cost_pico) - limits.nano(before_pico)
+            return all(min(self._rooms(budget, at_us)) >= more for budget in group.budgets)
+        return True
+
+    def _rooms(self, budget: Budget, at_us: int) -> tuple[int, int]:
+        """What is left of the day's and of the month's budget, less what open requests reserve."""
+        reserved, day = self._reserved(budget), limits.day_of(at_us)
+        daily, monthly = budget.daily_nano, budget.monthly_nano
+        return (
+            _NO_CAP if daily is None else daily - self._begun(budget.at + DAILY, day) - reserved,
+            _NO_CAP if monthly is None else monthly - self._begun(budget.at + MONTHLY, limits.month_of(day)) - reserved,
+        )
+
+    def _reserved(self, budget: Budget) -> int:
+        return sum(self._words[budget.reserved : budget.reserved + self._slot.shared.slots_used])
+
+    def _begun(self, at: int, period: int) -> int:
+        """What was spent; begins the period when it is new. One that a later clock overtook is taken for used up,
+        until control says what the ledger has.
+        """
+        words, entry = self._words, at + 2 * (period & 1)
+        if words[entry] > period:
+            return INT64_MAX
+        if words[entry] < period:
+            words[entry + 1] = 0
+            words[entry] = period
+        return words[entry + 1]
+
+    # What changes: all of it under the lock
+
+    def _reserve(self, group: Group, before_pico: int, more_pico: int) -> None:
+        words = self._words
+        if group.prepaid:
+            words[group.held] += more_pico
+        for budget in group.budgets:
+            words[budget.reserved + self._index] += limits.nano(before_pico + more_pico) - limits.nano(before_pico)
+
+    def _collect(self, group: Group, held_pico: int, amount_pico: int) -> int:
+        """Turn the hold into spending. More than was held is taken as far as the balance goes, and never further."""
+        words, mine = self._words, group.held
+        if amount_pico > held_pico:
+            at = group.balance
+            free = words[at] - sum(words[at + 1 : at + 1 + 2 * self._slot.shared.slots_used])
+            more = max(0, min(amount_pico - held_pico, free))
+            words[mine] += more
+            held_pico += more
+        collected = amount_pico if amount_pico < held_pico else held_pico
+        words[mine + 1] += collected  # Spent first: a kill before the next line reserves too much.
+        words[mine] -= held_pico
+        return collected
+
+    def _correct_pieces(self, permit: Permit, at: int, cap: int, tokens: int) -> None:
+        """Take what was counted too much from the latest piece first; what was used beyond all goes to the first."""
+        second, first = permit.counts[0]
+        first = min(first, cap)
+        surplus = first + sum(count for _, count in permit.counts[1:]) - tokens
+        for moment, count in reversed(permit.counts[1:]):
+            taken = max(0, min(surplus, count))
+            limits.correct(self._words, at, moment, -taken)
+            surplus -= taken
+        limits.correct(self._words, at, second, -min(surplus, first))
+
+    def _spend(self, budget: Budget, permit: Permit, amount_pico: int) -> None:
+        words, nano = self._words, limits.nano(amount_pico)
+        day = limits.day_of(permit.at_us)
+        for at, period in ((budget.at + DAILY, day), (budget.at + MONTHLY, limits.month_of(day))):
+            if nano and self._begun(at, period) < INT64_MAX:
+                entry = at + 2 * (period & 1) + 1
+                words[entry] = min(INT64_MAX - 1, words[entry] + nano)
+        words[budget.reserved + self._index] -= limits.nano(permit.cost_pico)
+
+    def _close(self, permit: Permit) -> None:
+        if not permit.open:
+            raise ValueError("a permit is closed once")
+        permit.open = False
+
+    # Why not
+
+    def _refusal(self, group: Group, second: int, cost_pico: int, tokens: int, at_us: int) -> Refusal:
+        """What is in the way for longest; what nobody's waiting removes is the longest of all."""
+        found = Refusal(-1, "balance", 0)
+        waits = self._window_waits(group, second, tokens)
+        if cost_pico:
+            waits += [*self._budget_waits(group, cost_pico, at_us), *self._balance_waits(group, cost_pico)]
+        for wait in waits:
+            longest = found.retry_after_ms
+            if longest is not None and (wait.retry_after_ms is None or wait.retry_after_ms > longest):
+                found = wait
+        return found
+
+    def _window_waits(self, group: Group, second: int, tokens: int) -> list[Refusal]:
+        words, now_ms, waits = self._words, self.clock() // 1_000_000, list[Refusal]()
+        slots = self._slot.shared.slots_used
+        for number, (at, line) in enumerate(zip(group.places, group.lines, strict=True)):
+            asked: tuple[tuple[Kind, int, int | None, int], ...] = (
+                ("requests", at + REQUESTS, line.requests, 1),
+                ("tokens", at + TOKENS, line.tokens, tokens),
+            )
+            for kind, window, cap, count in asked:
+                if cap is not None:
+                    limits.slide(words, window, second)
+                    wait_ms = limits.fits_in_ms(words, window, cap, count, now_ms)
+                    waits.append(Refusal(number, kind, wait_ms, used=words[window + TOTAL]))
+            open_requests = sum(words[at + PER_SLOT : at + PER_SLOT + slots])
+            if line.concurrent is not None and open_requests >= line.concurrent:
+                waits.append(Refusal(number, "concurrent", SOON_MS, used=open_requests))
+        return waits
+
+    def _budget_waits(self, group: Group, cost_pico: int, at_us: int) -> list[Refusal]:
+        waits, nano = list[Refusal](), limits.nano(cost_pico)
+        for budget in group.budgets:
+            number, reserved = group.places.index(budget.at), self._reserved(budget)
+            daily, monthly = self._rooms(budget, at_us)
+            asked: tuple[tuple[Kind, int, int | None], ...] = (
+                ("daily", daily, budget.daily_nano),
+                ("monthly", monthly, budget.monthly_nano),
+            )
+            for kind, room, cap in asked:
+                if room < nano:
+                    held, used = room + reserved >= nano, (cap or 0) - room - reserved
+                    waits.append(Refusal(number, kind, SOON_MS if held else None, held, used))
+        return waits
+
+    def _balance_waits(self, group: Group, cost_pico: int) -> list[Refusal]:
+        if not group.prepaid:
+            return []
+        words, at = self._words, group.balance
+        end = at + 1 + 2 * self._slot.shared.slots_used
+        free, held = words[at] - sum(words[at + 1 : end]), sum(words[at + 1 : end : 2])
+        if free >= cost_pico:
+            return []
+        only_held = held > 0 and free + held >= cost_pico
+        return [Refusal(-1, "balance", SOON_MS if only_held else None, only_held)]
