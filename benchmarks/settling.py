@@ -18,6 +18,7 @@ import msgspec
 import psutil
 import uvloop
 
+from arkwright.basics import collector
 from arkwright.basics.clock import now_us
 from arkwright.basics.ids import new_event_id, new_id
 from arkwright.basics.paths import DataDir
@@ -143,6 +144,7 @@ def main() -> None:
     parser.add_argument("--charges", type=int, default=60_000, help="a round")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    collector.seldom()  # As control does.
     found = uvloop.run(run(given.rounds, given.charges))
     if given.json:
         sys.stdout.write(json.dumps({"rounds": msgspec.to_builtins(found)}) + "\n")

@@ -18,7 +18,7 @@ import uvicorn
 import uvloop
 from litestar.types import ControllerRouterHandler
 
-from arkwright.basics import clock, ids, secrets
+from arkwright.basics import clock, collector, ids, secrets
 from arkwright.basics.errors import Unavailable
 from arkwright.basics.settings import Settings
 from arkwright.control import chores
@@ -50,6 +50,7 @@ def no_more_routes(_: Platform) -> Sequence[ControllerRouterHandler]:
 
 def serve(settings: Settings, more_routes: MoreRoutes = no_more_routes) -> None:
     """Run until SIGTERM, or until the supervisor is gone. `more_routes`: what to serve beside the admin API."""
+    collector.seldom()
     uvloop.run(_Process(settings, more_routes).run())
 
 

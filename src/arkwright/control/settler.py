@@ -17,11 +17,14 @@ from arkwright.domain import journal as records
 from arkwright.domain.charges import Charge, charge_of
 from arkwright.store import settlement
 from arkwright.store.database import Database
-from arkwright.store.frames import Flaw, Frame
-from arkwright.store.journal_reader import Batch, JournalReader, Position, incarnations
+from arkwright.store.frames import Flaw
+from arkwright.store.journal_reader import JournalReader, Position, incarnations
 from arkwright.store.settlement import JournalBatch, Writer
 
 _RETRY_STALLED_S = 5.0
+# Read at once, and posted in one transaction, of a journal that is behind. What is dear is paid once a batch: a commit,
+# and the accounts and hours that the charges share.
+_PIECE_BYTES = 8 * 1024 * 1024
 
 _log = structlog.get_logger("settler")
 
@@ -57,6 +60,7 @@ class Settler:
         self._journals: dict[str, _Journal] = {}
         self._closed: set[str] | None = None
         self._lock = asyncio.Lock()
+        self._posted = 0  # Charges, since it was made.
 
     async def run(self) -> None:
         """For ever: step, rest. Survives a database or a disk that is away."""
@@ -82,55 +86,67 @@ class Settler:
             if self._closed is None:
                 async with self._database.connection() as connection:
                     self._closed = await settlement.closed_writers(connection, self._host)
-            posted = 0
+            before = self._posted
             for incarnation in incarnations(self._journal_dir):
                 if incarnation not in self._closed:
-                    posted += await self._settle_journal(incarnation)
-            return posted
+                    await self._settle_journal(incarnation)
+            return self._posted - before
 
     async def open_journals(self) -> set[str]:
         """Journals of this host that are not closed: alive, not read to the end, or stalled."""
         async with self._lock:
             return set(incarnations(self._journal_dir)) - (self._closed or set())
 
-    async def _settle_journal(self, incarnation: str) -> int:
+    async def _settle_journal(self, incarnation: str) -> None:
         journal = self._journals.get(incarnation)
         if journal is None:
             journal = self._journals[incarnation] = _Journal(self._journal_dir, incarnation, self._host)
         now = asyncio.get_running_loop().time()
         if now < journal.stalled_until:
-            return 0
+            return
         try:
-            posted = await self._read_to_the_end(journal)
+            await self._read_to_the_end(journal)
         except (psycopg.IntegrityError, psycopg.DataError, msgspec.MsgspecError, settlement.WriterIsClosed) as error:
             self._stall(journal, error)
-            return 0
-        self.stalled.pop(incarnation, None)
-        return posted
+        else:
+            self.stalled.pop(incarnation, None)
 
-    async def _read_to_the_end(self, journal: _Journal) -> int:
-        posted = 0
+    async def _read_to_the_end(self, journal: _Journal) -> None:
+        """Settle piece by piece; the next is read and decoded while the database takes this one."""
+        piece = await _read(journal.reader, await self._position(journal))
         while True:
-            position = journal.position
-            if position is None:
-                async with self._database.connection() as connection:
-                    position = await settlement.position(connection, journal.writer.incarnation)
-            alive = journal.reader.writer_alive()  # Before reading: what a dead writer wrote is then all there.
-            batch = await asyncio.to_thread(journal.reader.read, position, final=not alive)
-            self._note(journal, position, batch.flaws)
-            if batch.frames:
-                outcome = await settlement.settle(self._database, _ledger_batch(journal, position, batch))
-                if outcome is None:
-                    journal.position = None
-                    continue
-                posted += outcome.charged
-                if outcome.duplicates:
-                    _log.info("suppressed", journal=journal.writer.incarnation, duplicates=outcome.duplicates)
-            journal.position = batch.end
-            if batch.ended:
-                if not alive:
-                    await self._close(journal)
-                return posted
+            self._note(journal, piece)
+            if piece.error is not None:
+                raise piece.error
+            if piece.opened is not None and journal.writer.slot == -1:
+                slot, opened_us = piece.opened.slot, piece.opened.at_us
+                journal.writer = msgspec.structs.replace(journal.writer, slot=slot, opened_us=opened_us)
+            moved, ahead = await asyncio.gather(self._settle(journal, piece), _read_ahead(journal.reader, piece))
+            if moved and piece.ended:
+                break
+            piece = ahead if moved else await _read(journal.reader, await self._position(journal))
+        if not piece.alive:
+            await self._close(journal)
+
+    async def _position(self, journal: _Journal) -> Position:
+        if journal.position is not None:
+            return journal.position
+        async with self._database.connection() as connection:
+            return await settlement.position(connection, journal.writer.incarnation)
+
+    async def _settle(self, journal: _Journal, piece: "_Piece") -> bool:
+        """False: another settler was faster, and the ledger says where it is now."""
+        if piece.frames:
+            batch = JournalBatch(journal.writer, piece.start, piece.end, piece.charges, piece.voids)
+            outcome = await settlement.settle(self._database, batch)
+            if outcome is None:
+                journal.position = None
+                return False
+            self._posted += outcome.charged
+            if outcome.duplicates:
+                _log.info("suppressed", journal=journal.writer.incarnation, duplicates=outcome.duplicates)
+        journal.position = piece.end
+        return True
 
     async def _close(self, journal: _Journal) -> None:
         assert self._closed is not None
@@ -138,9 +154,9 @@ class Settler:
         self._closed.add(journal.writer.incarnation)
         del self._journals[journal.writer.incarnation]
 
-    def _note(self, journal: _Journal, position: Position, flaws: list[Flaw]) -> None:
-        for flaw in flaws:
-            found = JournalFlaw(journal.writer.incarnation, position.segment, flaw)
+    def _note(self, journal: _Journal, piece: "_Piece") -> None:
+        for flaw in piece.flaws:
+            found = JournalFlaw(journal.writer.incarnation, piece.start.segment, flaw)
             if found not in self.flaws:
                 self.flaws.append(found)
                 tell = _log.info if flaw.kind == "tail" else _log.error
@@ -158,21 +174,44 @@ class Settler:
         journal.stalled_until = asyncio.get_running_loop().time() + _RETRY_STALLED_S
 
 
-def _ledger_batch(journal: _Journal, position: Position, batch: Batch) -> JournalBatch:
-    """The charges of what was read; an `Opened` on the way tells more about the writer."""
+class _Piece(msgspec.Struct):
+    """What was read of one segment, decoded. `error`: a record or a disk that can't be read, raised in its turn."""
+
+    alive: bool  # Its writer, before it was read.
+    start: Position
+    end: Position
+    ended: bool
+    frames: int
+    flaws: list[Flaw] = []
     charges: list[Charge] = []
     voids: list[records.Voided] = []
-    for frame in batch.frames:
-        record = _decode(frame)
-        if isinstance(record, records.Settled):
-            charges.append(charge_of(journal.writer.incarnation, frame.sequence, record))
-        elif isinstance(record, records.Voided):
-            voids.append(record)
-        elif isinstance(record, records.Opened) and journal.writer.slot == -1:
-            journal.writer = msgspec.structs.replace(journal.writer, slot=record.slot, opened_us=record.at_us)
-    return JournalBatch(journal.writer, position, batch.end, charges, voids)
+    opened: records.Opened | None = None
+    error: Exception | None = None
 
 
-def _decode(frame: Frame) -> records.Record:
-    """Raises msgspec's errors for a record of a later version: such a journal waits for it."""
-    return records.decode(frame.payload)
+async def _read(reader: JournalReader, position: Position) -> _Piece:
+    return await asyncio.to_thread(_read_piece, reader, position)
+
+
+async def _read_ahead(reader: JournalReader, piece: _Piece) -> _Piece:
+    return piece if piece.ended else await _read(reader, piece.end)
+
+
+def _read_piece(reader: JournalReader, position: Position) -> _Piece:
+    """Raises nothing: what was read ahead must not break off the batch before it."""
+    alive = reader.writer_alive()  # Before reading: what a dead writer wrote is then all there.
+    piece = _Piece(alive, position, position, True, 0)
+    try:
+        batch = reader.read(position, final=not alive, bytes_max=_PIECE_BYTES)
+        piece.end, piece.ended, piece.flaws, piece.frames = batch.end, batch.ended, batch.flaws, len(batch.frames)
+        for frame in batch.frames:
+            record = records.decode(frame.payload)
+            if isinstance(record, records.Settled):
+                piece.charges.append(charge_of(reader.incarnation, frame.sequence, record))
+            elif isinstance(record, records.Voided):
+                piece.voids.append(record)
+            elif isinstance(record, records.Opened):
+                piece.opened = record
+    except (OSError, msgspec.MsgspecError) as error:  # A record of a later version: such a journal waits for it.
+        piece.error = error
+    return piece

@@ -106,10 +106,10 @@ def _attempts(settled: Settled) -> list[dict[str, Any]]:
 
 
 def by_account(charges: Iterable[Charge]) -> dict[Account, list[Charge]]:
-    found: dict[Account, list[Charge]] = {}
+    found: dict[tuple[str, str, bool], list[Charge]] = {}
     for charge in charges:
-        found.setdefault(Account(charge.organization_id, charge.currency, charge.prepaid), []).append(charge)
-    return found
+        found.setdefault(_account_of(charge), []).append(charge)
+    return {Account(*key): group for key, group in found.items()}
 
 
 def transaction_of(reference: str, account: Account, charges: list[Charge]) -> ledger.Transaction:
@@ -125,6 +125,7 @@ def transaction_of(reference: str, account: Account, charges: list[Charge]) -> l
     )
 
 
+_account_of = attrgetter("organization_id", "currency", "prepaid")
 _NAMES = tuple(field.name for field in msgspec.structs.fields(Charge))
 _until_lines_of = attrgetter(
     *(f"usage.{name}" if name in TEXT_COUNTS else name for name in _NAMES[1 : _NAMES.index("lines")])

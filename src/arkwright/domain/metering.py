@@ -5,6 +5,7 @@ image in `image_input_tokens` and nowhere else, whatever the upstream's own conv
 convert on the way in and on the way out.
 """
 
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
@@ -80,6 +81,7 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
 TEXT_COUNTS = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 COUNTS = tuple(field.name for field in msgspec.structs.fields(Usage))
 OTHER_COUNTS = COUNTS[len(TEXT_COUNTS) :]
+_other_counts_of = attrgetter(*OTHER_COUNTS)
 
 
 class Circumstances(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,4 +98,7 @@ ONLINE = Circumstances()
 
 def other_counts(usage: Usage) -> dict[str, int]:
     """The non-zero counts that have no column of their own."""
-    return {name: count for name in OTHER_COUNTS if (count := getattr(usage, name))}
+    counts = _other_counts_of(usage)
+    if not any(counts):
+        return {}
+    return {name: count for name, count in zip(OTHER_COUNTS, counts, strict=True) if count}

@@ -4,7 +4,6 @@ Never touches the database: what it needs lies in the data directory.
 """
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -14,7 +13,7 @@ import msgspec
 import structlog
 import uvloop
 
-from arkwright.basics import ids
+from arkwright.basics import collector, ids
 from arkwright.basics.secrets import read_master_key
 from arkwright.basics.settings import Settings
 from arkwright.gateway.charging import Charging
@@ -39,10 +38,7 @@ log = structlog.get_logger()
 
 def serve(settings: Settings) -> None:
     """Run until SIGTERM, or until the supervisor is gone; then drain."""
-    # What is loaded now stays; requests make little garbage in cycles, and looking for it cost a tenth of the CPU.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    collector.seldom()
     uvloop.run(_Process(settings).run())
 
 

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from psycopg.errors import UniqueViolation
 
 from arkwright.basics.errors import InternalError
 from arkwright.domain.charges import Charge, by_account, transaction_of
 from arkwright.domain.journal import Voided
-from arkwright.store import leases, ledger
+from arkwright.domain.usage import KEYS, SUMS, roll_up
+from arkwright.store import charge_rows, leases, ledger
 from arkwright.store.database import Connection, Database, load_queries
 from arkwright.store.journal_reader import START, Position
 
@@ -49,8 +51,8 @@ class WriterIsClosed(InternalError):
     """A journal that was closed as dead and read to its end has more records than it had."""
 
 
-class _Raced(Exception):
-    """Another journal charged one of these events between our look and our insert."""
+class _Duplicates(Exception):
+    """Some of these events were charged before, or have just been by another journal."""
 
 
 async def settle(database: Database, batch: JournalBatch) -> Outcome | None:
@@ -59,13 +61,14 @@ async def settle(database: Database, batch: JournalBatch) -> Outcome | None:
     Raises WriterIsClosed; psycopg's IntegrityError or DataError for charges that the ledger cannot take (an unknown
     organization, a balance below zero); psycopg's OperationalError or Unavailable without a database.
     """
-    for _ in range(_ATTEMPTS):
+    # Duplicates are rare, and the table refuses them: only once it did are they looked for.
+    for look in (False, *(True,) * _ATTEMPTS):
         try:
             async with database.connection() as connection:
                 if not await _advance(connection, batch):
                     return None
-                return await _post(connection, batch)
-        except _Raced:
+                return await _post(connection, batch, look=look)
+        except _Duplicates:
             continue
     raise InternalError(f"the batch at {batch.before} of {batch.writer.incarnation} is raced for again and again")
 
@@ -115,39 +118,63 @@ async def _open_writer(connection: Connection, writer: Writer) -> None:
     await _queries.open_writer(connection, **msgspec.structs.asdict(writer))
 
 
-async def _post(connection: Connection, batch: JournalBatch) -> Outcome:
-    fresh = await _without_duplicates(connection, batch.charges)
-    duplicates = len(batch.charges) - len(fresh)
+async def _post(connection: Connection, batch: JournalBatch, *, look: bool = True) -> Outcome:
+    known = await _known(connection, batch.charges) if look else set()
+    fresh = _without(known, batch.charges)
     if fresh:
-        incarnation, before = batch.writer.incarnation, batch.before
-        reference = f"charges:{incarnation}:{before.segment}:{before.offset}"
-        grouped = by_account(fresh)
-        transactions = {account: transaction_of(reference, account, grouped[account]) for account in grouped}
-        ids = await ledger.post(connection, list(transactions.values()))
-        numbered = [
-            (charge, ids[transactions[account].reference]) for account in grouped for charge in grouped[account]
-        ]
-        inserted = await _queries.insert_charges(connection, charges=_json(numbered))
-        if inserted != len(fresh):
-            raise _Raced
-        await leases.post(connection, batch.writer.host, incarnation, _collected(fresh))
+        await _post_charges(connection, batch, fresh)
     if batch.voids:
         await _queries.count_voids(connection, voids=_json_of_voids(batch.voids))
         attempts = _attempts_of(batch.voids)
         if attempts:
             await _queries.insert_void_attempts(connection, attempts=msgspec.json.encode(attempts).decode())
-    return Outcome(len(fresh), duplicates)
+    return Outcome(len(fresh), len(batch.charges) - len(fresh))
 
 
-async def _without_duplicates(connection: Connection, charges: list[Charge]) -> list[Charge]:
+async def _post_charges(connection: Connection, batch: JournalBatch, charges: list[Charge]) -> None:
+    """Postings, charges, roll-ups and the lease of what is charged for the first time."""
+    incarnation, before = batch.writer.incarnation, batch.before
+    reference = f"charges:{incarnation}:{before.segment}:{before.offset}"
+    grouped = by_account(charges)
+    transactions = {account: transaction_of(reference, account, grouped[account]) for account in grouped}
+    ids = await ledger.post(connection, list(transactions.values()))
+    numbered = {transactions[account].reference: grouped[account] for account in grouped}
+    await _insert(connection, [(charge, ids[name]) for name, group in numbered.items() for charge in group])
+    usage = [dict(zip(KEYS + SUMS, (*key, *sums), strict=True)) for key, sums in roll_up(charges).items()]
+    await _queries.add_usage(connection, usage=msgspec.json.encode(usage).decode())
+    await leases.post(connection, batch.writer.host, incarnation, _collected(charges))
+
+
+async def _insert(connection: Connection, numbered: list[tuple[Charge, int]]) -> None:
+    """Charges with the ids of their transactions. In the order of events: nobody waits for whom waits for him."""
+    numbered.sort(key=_event_of)
+    try:
+        async with connection.cursor() as cursor, cursor.copy(_queries.copy_charges.sql) as copy:
+            for piece in charge_rows.lines(numbered):
+                await copy.write(piece)
+    except UniqueViolation as error:
+        if error.diag.constraint_name != "charge_pkey":
+            raise  # Two events of one record: that is no duplicate.
+        raise _Duplicates from error
+
+
+async def _known(connection: Connection, charges: list[Charge]) -> set[str]:
     rows = _queries.known_events(connection, event_ids=[charge.event_id for charge in charges])
-    seen = {row.event_id.hex async for row in rows}
+    return {row.event_id.hex async for row in rows}
+
+
+def _without(seen: set[str], charges: list[Charge]) -> list[Charge]:
+    """Those of other events than were `seen`, each event once."""
     fresh = []
     for charge in charges:
         if charge.event_id not in seen:
             seen.add(charge.event_id)
             fresh.append(charge)
     return fresh
+
+
+def _event_of(numbered: tuple[Charge, int]) -> str:
+    return numbered[0].event_id
 
 
 def _collected(charges: list[Charge]) -> dict[str, int]:
@@ -157,11 +184,6 @@ def _collected(charges: list[Charge]) -> dict[str, int]:
         if charge.prepaid and charge.collected_pico:
             amounts[charge.organization_id] = amounts.get(charge.organization_id, 0) + charge.collected_pico
     return amounts
-
-
-def _json(numbered: list[tuple[Charge, int]]) -> str:
-    rows = [{**msgspec.structs.asdict(charge), "transaction_id": transaction_id} for charge, transaction_id in numbered]
-    return msgspec.json.encode(rows).decode()
 
 
 def _json_of_voids(voids: Sequence[Voided]) -> str:

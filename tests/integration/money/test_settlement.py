@@ -1,18 +1,22 @@
 """From journal to ledger: once, whoever settles, however often, with leases and roll-ups in step."""
 
 import asyncio
+import re
 from pathlib import Path
 
+import hypothesis
 import msgspec
 import pytest
+from hypothesis import strategies as st
 
 from arkwright.basics.errors import Conflict, InvalidInput, NotFound
 from arkwright.basics.ids import new_event_id
+from arkwright.control.audit import verify
 from arkwright.control.lease_keeper import LeaseKeeper
 from arkwright.control.settler import Settler
 from arkwright.domain import journal as records
 from arkwright.domain.charges import Charge, charge_of
-from arkwright.domain.metering import Usage
+from arkwright.domain.metering import Circumstances, Usage
 from arkwright.host.leases import LeaseWords
 from arkwright.store import ledger, settlement
 from arkwright.store.journal_reader import START, Position
@@ -58,6 +62,8 @@ async def test_the_table_has_a_column_for_every_field(books: Books) -> None:
     fields = {field.name for field in msgspec.structs.fields(Charge)}
     renamed = {"started_at": "started_us", "ended_at": "ended_us"}
     assert {renamed.get(column, column) for column in columns} == fields | {"transaction_id"}
+    copied = re.findall(r"\w+", settlement._queries.copy_charges.sql.split("(")[1].split(")")[0])
+    assert sorted(copied) == sorted(columns)
 
 
 async def test_what_no_balance_covered_is_bad_debt_and_no_part_of_the_lease(books: Books) -> None:
@@ -314,3 +320,79 @@ async def test_damage_is_told_and_the_rest_is_charged(books: Books) -> None:
     path.write_bytes(damaged)
     assert await books.settler.step() == 8
     assert [found.flaw.kind for found in books.settler.flaws] == ["rot", "gap"]
+
+
+async def test_what_is_read_ahead_never_breaks_off_the_batch_before_it(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arkwright.control.settler._PIECE_BYTES", 3_000)
+    worker = Worker(books.journal_dir, books.words, segment_bytes=8_000)
+    worker.write(*(settled("org_a", Usage(1)) for _ in range(20)))
+    worker.journal.append(b"\x81\xa4type\xa6future")
+    worker.write(settled("org_a", Usage(1)))
+    charged = await books.settler.step()
+    assert 15 <= charged <= 20, "all pieces before the one with the unknown record"
+    assert await books.value("SELECT count(*) FROM charge") == charged
+    assert worker.incarnation in books.settler.stalled
+    worker.stop()
+
+
+async def test_duplicates_among_pieces_and_journals_are_suppressed(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arkwright.control.settler._PIECE_BYTES", 3_000)
+    one, other = (Worker(books.journal_dir, books.words, segment_bytes=7_000) for _ in range(2))
+    shared = [settled("org_a", Usage(number)) for number in range(40)]
+    one.write(*shared[:30])
+    other.write(*reversed(shared[10:]), *shared)
+    rival = Settler(books.database, books.journal_dir, host="host_a")
+    posted = await asyncio.gather(books.settler.step(), rival.step())
+    assert sum(posted) + await books.settler.step() == 40
+    assert await books.value("SELECT sum(requests) FROM usage_hourly") == 40
+    assert await books.value("SELECT sum(input_tokens) FROM usage_hourly") == sum(range(40))
+    one.stop()
+    other.stop()
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+    ["\\N", "\\.", "\\", "\t", "\r\n", "a\tb", '"', "{}", "\x0b\x0c\x08", "\u2028"]
+)
+COUNTS = st.integers(0, 10**9)
+RECORDS = st.builds(
+    lambda texts, usage, ttft_us, thinking: msgspec.structs.replace(
+        settled("org_post", usage, prepaid=False, upstream_request_id=texts[0]),
+        upstream_model=texts[1], key_id=texts[2], industry=texts[3], ttft_us=ttft_us,
+        circumstances=Circumstances(service_tier=texts[4], thinking=thinking),
+        attempts=(records.Attempt(texts[1], texts[2], 1, 2, 503),) if thinking else (),
+    ),
+    st.lists(TEXTS, min_size=5, max_size=5),
+    st.builds(Usage, *[COUNTS] * 5, image_input_tokens=COUNTS, audio_output_tokens=COUNTS),
+    st.none() | st.integers(0, 2**40),
+    st.booleans(),
+)  # fmt: skip
+
+
+async def test_each_field_comes_out_of_the_ledger_as_it_went_in(books: Books) -> None:
+    """Whatever an upstream or a client called things; and the roll-ups add up in two languages."""
+    written: list[records.Settled] = []
+
+    @hypothesis.settings(max_examples=150, deadline=None, database=None)
+    @hypothesis.given(record=RECORDS)
+    def write(record: records.Settled) -> None:
+        written.append(msgspec.structs.replace(record, event_id=new_event_id()))
+
+    write()
+    worker = Worker(books.journal_dir, books.words)
+    worker.write(*written)
+    worker.stop()
+    assert await books.settler.step() == len(written) >= 150
+    report = await verify(books.database, books.journal_dir, host="host_a", settler=books.settler)
+    assert (report.findings, report.checked["charges"]) == ([], len(written))
+
+
+async def test_a_moment_that_no_calendar_has_stalls_the_journal(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    worker.write(settled("org_a", Usage(1), started_us=2**62))
+    assert await books.settler.step() == 0
+    assert "no moment" in books.settler.stalled[worker.incarnation]
+    worker.stop()

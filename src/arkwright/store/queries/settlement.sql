@@ -35,69 +35,47 @@ UPDATE journal_writer SET closed_at = now() WHERE incarnation = :incarnation AND
 -- name: known_events
 SELECT event_id FROM charge WHERE event_id = ANY (:event_ids::uuid[]);
 
--- name: insert_charges$
-WITH given AS (
-    SELECT * FROM jsonb_to_recordset(:charges::jsonb) AS given_charge (
-        event_id uuid, organization_id text, organization_class text, industry text, prepaid boolean,
-        project_id text, key_id text, endpoint text, model text, target text, upstream_model text,
-        upstream_request_id text, streamed boolean, status integer, finish text, started_us bigint, ended_us bigint,
-        ttft_us bigint, input_tokens bigint, cached_input_tokens bigint, cache_write_tokens bigint,
-        output_tokens bigint, reasoning_tokens bigint, usage_source text, currency text, price_version text,
-        lines jsonb, amount_pico numeric, uncollected_pico numeric, granted_pico numeric, other_counts jsonb,
-        circumstances jsonb, draws jsonb, attempts jsonb, incarnation text, sequence bigint,
-        transaction_id bigint
-    )
-), inserted AS (
-    INSERT INTO charge (
-        event_id, organization_id, organization_class, industry, prepaid, project_id, key_id, endpoint, model, target,
-        upstream_model, upstream_request_id, streamed, status, finish, started_at, ended_at, ttft_us, input_tokens,
-        cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source, currency,
-        price_version, lines, amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws,
-        attempts, incarnation, sequence, transaction_id
-    )
-    SELECT
-        event_id, organization_id, organization_class, industry, prepaid, project_id, key_id, endpoint, model, target,
-        upstream_model, upstream_request_id, streamed, status, finish,
-        timestamptz 'epoch' + started_us * interval '1 microsecond',
-        timestamptz 'epoch' + ended_us * interval '1 microsecond',
-        ttft_us, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source,
-        currency, price_version, lines, amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws,
-        attempts, incarnation, sequence, transaction_id
-    FROM given ORDER BY event_id
-    ON CONFLICT DO NOTHING
-    RETURNING *
-), rolled_up AS (
-    INSERT INTO usage_hourly (
-        hour, organization_id, organization_class, project_id, key_id, model, target, currency, usage_source, industry,
-        endpoint, requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
-        image_tokens, audio_tokens, video_tokens, amount_pico
-    )
-    SELECT
-        date_trunc('hour', started_at, 'UTC') AS hour, organization_id, organization_class, project_id, key_id, model,
-        target, currency, usage_source, industry, endpoint, count(*), sum(input_tokens), sum(cached_input_tokens),
-        sum(cache_write_tokens), sum(output_tokens), sum(reasoning_tokens),
-        coalesce(sum(modality_tokens(other_counts, 'image')), 0), coalesce(sum(modality_tokens(other_counts, 'audio')), 0),
-        coalesce(sum(modality_tokens(other_counts, 'video')), 0), sum(amount_pico)
-    FROM inserted
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
-    ORDER BY organization_id, hour, project_id, key_id, model, target, currency, usage_source, organization_class,
-        industry, endpoint
-    ON CONFLICT (
-        organization_id, hour, project_id, key_id, model, target, currency, usage_source, organization_class, industry,
-        endpoint
-    ) DO UPDATE SET
-        requests = usage_hourly.requests + excluded.requests,
-        input_tokens = usage_hourly.input_tokens + excluded.input_tokens,
-        cached_input_tokens = usage_hourly.cached_input_tokens + excluded.cached_input_tokens,
-        cache_write_tokens = usage_hourly.cache_write_tokens + excluded.cache_write_tokens,
-        output_tokens = usage_hourly.output_tokens + excluded.output_tokens,
-        reasoning_tokens = usage_hourly.reasoning_tokens + excluded.reasoning_tokens,
-        image_tokens = usage_hourly.image_tokens + excluded.image_tokens,
-        audio_tokens = usage_hourly.audio_tokens + excluded.audio_tokens,
-        video_tokens = usage_hourly.video_tokens + excluded.video_tokens,
-        amount_pico = usage_hourly.amount_pico + excluded.amount_pico
+-- name: copy_charges!
+COPY charge (
+    event_id, organization_id, organization_class, industry, prepaid, project_id, key_id, endpoint, model, target,
+    upstream_model, upstream_request_id, streamed, status, finish, input_tokens, cached_input_tokens,
+    cache_write_tokens, output_tokens, reasoning_tokens, usage_source, currency, price_version, amount_pico,
+    uncollected_pico, granted_pico, incarnation, sequence, started_at, ended_at, lines, other_counts, circumstances,
+    draws, attempts, transaction_id, ttft_us
+) FROM STDIN;
+
+-- name: add_usage!
+INSERT INTO usage_hourly (
+    organization_id, hour, project_id, key_id, model, target, currency, usage_source, organization_class, industry,
+    endpoint, requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
+    image_tokens, audio_tokens, video_tokens, amount_pico
 )
-SELECT count(*) FROM inserted;
+SELECT
+    given.organization_id, timestamptz 'epoch' + given.started_us * interval '1 microsecond', given.project_id,
+    given.key_id, given.model, given.target, given.currency, given.usage_source, given.organization_class,
+    given.industry, given.endpoint, given.requests, given.input_tokens, given.cached_input_tokens,
+    given.cache_write_tokens, given.output_tokens, given.reasoning_tokens, given.image_tokens, given.audio_tokens,
+    given.video_tokens, given.amount_pico
+FROM jsonb_to_recordset(:usage::jsonb) AS given (
+    organization_id text, started_us bigint, project_id text, key_id text, model text, target text, currency text,
+    usage_source text, organization_class text, industry text, endpoint text, requests bigint, input_tokens bigint,
+    cached_input_tokens bigint, cache_write_tokens bigint, output_tokens bigint, reasoning_tokens bigint,
+    image_tokens bigint, audio_tokens bigint, video_tokens bigint, amount_pico numeric
+)
+ON CONFLICT (
+    organization_id, hour, project_id, key_id, model, target, currency, usage_source, organization_class, industry,
+    endpoint
+) DO UPDATE SET
+    requests = usage_hourly.requests + excluded.requests,
+    input_tokens = usage_hourly.input_tokens + excluded.input_tokens,
+    cached_input_tokens = usage_hourly.cached_input_tokens + excluded.cached_input_tokens,
+    cache_write_tokens = usage_hourly.cache_write_tokens + excluded.cache_write_tokens,
+    output_tokens = usage_hourly.output_tokens + excluded.output_tokens,
+    reasoning_tokens = usage_hourly.reasoning_tokens + excluded.reasoning_tokens,
+    image_tokens = usage_hourly.image_tokens + excluded.image_tokens,
+    audio_tokens = usage_hourly.audio_tokens + excluded.audio_tokens,
+    video_tokens = usage_hourly.video_tokens + excluded.video_tokens,
+    amount_pico = usage_hourly.amount_pico + excluded.amount_pico;
 
 -- name: count_voids!
 INSERT INTO void_hourly (hour, organization_id, model, target, status, requests)
