@@ -66,10 +66,11 @@ def settled(
     key_id: str = "key_a",
     started_us: int = 0,
     upstream_request_id: str = "chatcmpl-1",
+    discount_bp: int = 0,
 ) -> records.Settled:
     """What a worker writes down for an answered request of this usage."""
     started_us = started_us or now_us()
-    lines = rate(Terms(PRICE, started_us), usage)
+    lines = rate(Terms(PRICE, started_us, discount_bp), usage)
     return records.Settled(
         event_id=event_id or new_event_id(),
         started_us=started_us,

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "catalog": ("arkwright.cli.catalog:app", "Models that customers can call, and what serves them."),
     "deployments": ("arkwright.cli.deployments:app", "Models on this platform's own machines."),
     "prices": ("arkwright.cli.prices:app", "The price book."),
+    "discounts": ("arkwright.cli.discounts:app", "What an organization pays less than the book says."),
     "usage": ("arkwright.cli.usage:usage", "Show tokens, requests and charges."),
     "report": ("arkwright.cli.report:report", "Reports: spend, tokens, latency, margin, the league tables …"),
     "bill": ("arkwright.cli.bill:bill", "Show an organization's balance and charges."),

@@ -15,6 +15,7 @@ from arkwright.basics.errors import ArkwrightError, InvalidInput, Unavailable
 from arkwright.control import (
     billing,
     deployments,
+    discounts,
     keys,
     members,
     models,
@@ -104,19 +105,24 @@ def _only_tried(change: Change) -> Change:
 
 
 def _in_force(entries: list[Entry], now: datetime) -> list[Entry]:
-    """Without the prices that a later one of the same file has replaced by now: they would come back at each apply."""
-    latest: dict[tuple[str, Any], datetime] = {}
+    """Without what a later entry of the same file has replaced by now: it would come back at each apply."""
+    latest: dict[tuple[Any, ...], datetime] = {}
     for entry in entries:
-        if entry.table == "prices" and _start(entry) <= now:
-            key = (entry.spec.model, entry.spec.currency)
+        if entry.table in _DATED and _start(entry) <= now:
+            key = _DATED[entry.table](entry.spec)
             latest[key] = max(_start(entry), latest.get(key, _start(entry)))
     return [
         entry
         for entry in entries
-        if entry.table != "prices"
-        or _start(entry) > now
-        or _start(entry) == latest[entry.spec.model, entry.spec.currency]
+        if entry.table not in _DATED or _start(entry) > now or _start(entry) == latest[_DATED[entry.table](entry.spec)]
     ]
+
+
+# Entries that hold from a moment on, and what one of them is about.
+_DATED: dict[str, Callable[[Any], tuple[Any, ...]]] = {
+    "prices": lambda spec: ("prices", spec.model, spec.currency),
+    "discounts": lambda spec: ("discounts", spec.organization, spec.model),
+}
 
 
 def _start(entry: Entry) -> datetime:
@@ -146,6 +152,11 @@ async def _model(session: Session, spec: Any) -> list[Change]:
 
 async def _price(session: Session, spec: Any) -> list[Change]:
     return [await prices.ensure(session, spec)]
+
+
+async def _discount(session: Session, spec: Any) -> list[Change]:
+    await _owner(session, spec.organization)
+    return [await discounts.ensure(session, spec)]
 
 
 async def _organization(session: Session, spec: DeclaredOrganization) -> list[Change]:
@@ -193,6 +204,7 @@ _APPLY: dict[str, Callable[[Session, Any], Awaitable[list[Change]]]] = {
     "models": _model,
     "prices": _price,
     "organizations": _organization,
+    "discounts": _discount,
     "projects": _project,
     "members": _member,
     "keys": _key,

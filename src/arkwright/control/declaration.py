@@ -13,6 +13,7 @@ import msgspec
 from arkwright.basics.errors import ArkwrightError, InvalidInput
 from arkwright.control import control_characters, wording
 from arkwright.control.deployments import DeploymentSpec
+from arkwright.control.discounts import DiscountSpec
 from arkwright.control.keys import KeySpec
 from arkwright.control.line_locator import Path, lines_of
 from arkwright.control.members import MemberSpec
@@ -55,6 +56,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "models": ModelSpec,
     "prices": PriceSpec,
     "organizations": DeclaredOrganization,
+    "discounts": DiscountSpec,
     "projects": DeclaredProject,
     "members": DeclaredMember,
     "keys": DeclaredKey,
@@ -163,6 +165,8 @@ def _identities(entry: Entry) -> list[tuple[Any, ...]]:
     spec = entry.spec
     if entry.table == "prices":
         return [("prices", spec.model, spec.currency, spec.valid_from)]
+    if entry.table == "discounts":
+        return [("discounts", spec.organization, spec.model, spec.valid_from)]
     if entry.table == "projects":
         return [("projects", spec.organization, spec.name)]
     if entry.table == "members":

@@ -10,8 +10,20 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from arkwright.basics.money import decimal_from_pico
-from arkwright.control import billing, deployments, keys, members, models, organizations, prices, projects, providers
+from arkwright.control import (
+    billing,
+    deployments,
+    discounts,
+    keys,
+    members,
+    models,
+    organizations,
+    prices,
+    projects,
+    providers,
+)
 from arkwright.store import catalog, pricing, tenancy
+from arkwright.store import discounts as discounts_store
 from arkwright.store.database import Connection
 from arkwright.store.tenancy import ApiKey, Organization
 
@@ -50,6 +62,7 @@ async def export(connection: Connection) -> str:
     ]
     owners = await _all(lambda after: tenancy.organizations(connection, after=after, limit=_BATCH))
     tables.append(("organizations", [await _organization(connection, owner) for owner in owners]))
+    tables.append(("discounts", await _discounts(connection)))
     for table, rows_of in (("projects", _projects), ("members", _members), ("keys", _keys)):
         tables.append((table, [row for owner in owners for row in await rows_of(connection, owner)]))
     return _HEAD + "".join(_entry(table, row) for table, rows in tables for row in rows)
@@ -68,7 +81,7 @@ def _provider(row: catalog.Provider) -> Row:
 
 async def _prices(connection: Connection) -> list[Row]:
     now = datetime.now(UTC)
-    known = {row.name for row in await _all(lambda after: catalog.models(connection, after=after, limit=_BATCH))}
+    known = await _offered(connection)
     rows = []
     for price in await pricing.in_force(connection, now):
         if price.model not in known:
@@ -76,6 +89,20 @@ async def _prices(connection: Connection) -> list[Row]:
         start = prices.shown(price).valid_from
         rows.append(prices.view(price) | ({"valid_from": start} if start > now else {}))
     return rows
+
+
+async def _offered(connection: Connection) -> set[str]:
+    return {row.name for row in await _all(lambda after: catalog.models(connection, after=after, limit=_BATCH))}
+
+
+async def _discounts(connection: Connection) -> list[Row]:
+    now = datetime.now(UTC)
+    known = await _offered(connection)
+    return [
+        discounts.view(row) | ({"valid_from": row.valid_from.astimezone(UTC)} if row.valid_from > now else {})
+        for row in await discounts_store.in_force(connection, now)
+        if not row.model or row.model in known
+    ]
 
 
 async def _organization(connection: Connection, owner: Organization) -> Row:

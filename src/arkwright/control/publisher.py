@@ -16,10 +16,11 @@ from arkwright import engines, providers
 from arkwright.basics.clock import datetime_from_us, now_us, us_from_datetime
 from arkwright.domain import snapshot as snapshots
 from arkwright.domain.catalog import Model, Target
+from arkwright.domain.discounts import Discount
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.host.leases import LeaseWords
-from arkwright.store import limits, pricing
+from arkwright.store import discounts, limits, pricing
 from arkwright.store.database import Connection, Database, load_queries
 
 CHANNEL = "arkwright_config"
@@ -86,7 +87,11 @@ class Publisher:
 
 async def build(connection: Connection, host: str, at_us: int) -> Snapshot:
     """What the gateways of this host must know at the transaction's moment, as version 0."""
-    organizations = [Organization(**row._asdict()) async for row in _queries.organizations(connection)]
+    reduced = await _discounts(connection, at_us)
+    organizations = [
+        Organization(**row._asdict(), discounts=reduced.get(row.id, ()))
+        async for row in _queries.organizations(connection)
+    ]
     keys = {row.secret_sha256: _key(row) async for row in _queries.keys(connection)}
     return Snapshot(
         version=0,
@@ -98,6 +103,15 @@ async def build(connection: Connection, host: str, at_us: int) -> Snapshot:
         limits=tuple(await limits.limits(connection)),
         hosts=await limits.hosts(connection, host),
     )
+
+
+async def _discounts(connection: Connection, at_us: int) -> dict[str, tuple[Discount, ...]]:
+    """By organization: those of now, and those to come, so that a scheduled one starts on time."""
+    found: dict[str, tuple[Discount, ...]] = {}
+    for row in await discounts.in_force(connection, datetime_from_us(at_us)):
+        discount = Discount(us_from_datetime(row.valid_from), row.model, row.basis_points)
+        found[row.organization_id] = (*found.get(row.organization_id, ()), discount)
+    return found
 
 
 def _key(row: Any) -> Key:

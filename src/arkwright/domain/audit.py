@@ -86,7 +86,11 @@ def rated(charge: Charge, price: PriceVersion | None) -> list[Finding]:
         return [Finding("charge-misrated", subject, what)]
     try:
         lines = msgspec.convert(charge.lines, tuple[ChargeLine, ...])
-        due = rate(Terms(price, charge.started_us), charge.usage, charge.asked)
+        discounts = {line.discount_bp for line in lines}
+        if len(discounts) > 1:
+            what = f"its lines have several discounts: {', '.join(map(str, sorted(discounts)))} basis points"
+            return [Finding("charge-misrated", subject, what)]
+        due = rate(Terms(price, charge.started_us, *discounts), charge.usage, charge.asked)
     except (msgspec.ValidationError, ValueError, TypeError) as error:
         return [Finding("charge-misrated", subject, f"its lines or its usage are none: {error}")]
     findings = []

@@ -4,6 +4,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from arkwright.domain.discounts import Discount
+
 OrganizationClass = Literal["external", "internal", "test"]
 Billing = Literal["prepaid", "postpaid"]
 Role = Literal["admin", "member", "billing", "auditor"]
@@ -24,6 +26,7 @@ class Organization(msgspec.Struct, frozen=True):
     currency: str
     lease_row: int  # Index of this organization's words in a host's lease file.
     disabled: bool = False
+    discounts: tuple[Discount, ...] = ()  # Of now and to come.
 
 
 class Key(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -18,6 +18,7 @@ from arkwright.basics.errors import (
 from arkwright.basics.ids import secret_sha256
 from arkwright.basics.money import decimal_from_pico
 from arkwright.domain.catalog import Model, ModelKind
+from arkwright.domain.discounts import discount_at
 from arkwright.domain.pricing import PriceVersion, Rule, Terms, worst_case
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.gateway.exchange import Exchange
@@ -155,7 +156,7 @@ class Admission:
 
     def _terms(self, organization: Organization, model: Model, at_us: int) -> Terms:
         price = self._state.price(model.name, organization.currency, at_us) or _without_price(organization, model)
-        return Terms(price, at_us)
+        return Terms(price, at_us, discount_at(organization.discounts, model.name, at_us))
 
     def _in_words(
         self, refusal: Refusal, wanted: Wanted, coverage: Coverage, cost_pico: int, at_us: int
