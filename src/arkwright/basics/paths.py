@@ -26,6 +26,7 @@ class DataDir:
 
     postgres/            embedded database
     journal/<incarnation>/NNNNNN.segment
+    answers/<two digits>/<digest>: kept for requests that are sent again
     secrets/             master.key, operator.key (0600)
     run/                 sockets, pid and ready files, lease words, snapshot: rebuilt at start
     logs/<process>.log
@@ -36,6 +37,7 @@ class DataDir:
         self.root = root.expanduser().absolute()
         self.postgres = self.root / "postgres"
         self.journal = self.root / "journal"
+        self.answers = self.root / "answers"
         self.secrets = self.root / "secrets"
         self.run = self.root / "run"
         self.ready = self.run / "ready"
@@ -67,7 +69,7 @@ class DataDir:
     def make(self) -> None:
         """Create the directories: the root stays passable (the database may have its own user), the rest private."""
         self.root.mkdir(parents=True, exist_ok=True)
-        for private in (self.journal, self.secrets, self.run, self.ready, self.logs):
+        for private in (self.journal, self.answers, self.secrets, self.run, self.ready, self.logs):
             private.mkdir(mode=0o700, exist_ok=True)
         make_socket_directory(self.run, self.sockets_link)
         make_socket_directory(self.postgres, self.postgres_sockets_link)

@@ -63,6 +63,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float, _meaning("How long a hung-up request is read to its usage, and a stop waits.", gt=0)
     ] = 60.0
     segment_bytes: Annotated[int, _meaning("Size at which a journal segment is sealed.", ge=4096)] = 64 * 1024 * 1024
+    idempotency_retention_s: Annotated[float, _meaning("How long an answer is kept for its Idempotency-Key.", ge=1)] = (
+        86_400.0
+    )
+    idempotency_wait_s: Annotated[
+        float, _meaning("How long a request waits for another with its Idempotency-Key.", gt=0)
+    ] = 600.0
+    idempotency_answer_bytes_max: Annotated[
+        int, _meaning("Longest answer kept for its Idempotency-Key.", ge=0, le=1024**3)
+    ] = 4 * 1024 * 1024
+    idempotency_bytes_max: Annotated[
+        int, _meaning("Room for all kept answers on this host; beyond it the oldest go.", ge=0)
+    ] = 1024**3
     log_level: Annotated[str, _meaning("debug, info, warning or error.", pattern="^(debug|info|warning|error)$")] = (
         "info"
     )

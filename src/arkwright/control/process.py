@@ -21,7 +21,7 @@ from litestar.types import ControllerRouterHandler
 from arkwright.basics import clock, collector, ids, secrets
 from arkwright.basics.errors import Unavailable
 from arkwright.basics.settings import Settings
-from arkwright.control import chores
+from arkwright.control import answers, chores
 from arkwright.control.api import application
 from arkwright.control.lease_keeper import LeaseKeeper
 from arkwright.control.platform import Platform
@@ -145,6 +145,7 @@ class _Process:
                 ("publisher", platform.publisher.run),
                 ("reconciler", reconciler.run),
                 ("chores", lambda: chores.run(platform)),
+                ("answers", lambda: answers.run(self._settings)),
             )
         ]
         app = application(platform, self._more_routes(platform))

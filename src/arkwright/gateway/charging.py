@@ -18,6 +18,7 @@ from arkwright.gateway.exchange import Exchange
 from arkwright.host.leases import Slot
 from arkwright.host.permits import Permits
 from arkwright.store.journal import JournalWriter
+from arkwright.store.journal_reader import Position
 from arkwright.wire.openai_usage import Counts
 
 
@@ -77,6 +78,12 @@ class Charging:
     def works(self) -> bool:
         """False when nothing can be written down, so that nothing may be served."""
         return self._journal is not None and self._journal.failed is None
+
+    def place(self) -> tuple[str, Position]:
+        """Whose journal a charge will stand in, and after what. Raises Unavailable when nothing can be written."""
+        if self._journal is None or not self.works:
+            raise unrecorded()
+        return self._journal.incarnation, Position(*self._journal.place)
 
     def intend(self, admitted: Admitted, exchange: Exchange) -> None:
         """Write down what is about to be sent. Raises Unavailable, and returns the hold, when it can't be written."""

@@ -279,7 +279,10 @@ class Forward:
             upstream_request_id=(header(self._headers, b"x-request-id") or b"").decode("latin-1")[:200],
             attempts=tuple(self._failed),
         )
-        self._worker.charging.settle(self._admitted, self._exchange, served, metered, answer)
+        self._exchange.settle(
+            answer,
+            lambda told: self._worker.charging.settle(self._admitted, self._exchange, served, metered, told),
+        )
         self._worker.metrics.served(served, metered.usage, self._elapsed_us())
 
     # The client's side

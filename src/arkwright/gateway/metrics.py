@@ -58,6 +58,7 @@ class Metrics:
         self._answers: dict[int, int] = {}
         self._served: dict[tuple[str, str, str], int] = {}
         self._tokens: dict[tuple[str, str], int] = {}
+        self._replays = 0
         self._ttft = Histogram()
         self._duration = Histogram()
 
@@ -78,6 +79,9 @@ class Metrics:
             self._ttft.observe(served.ttft_us)
         self._duration.observe(duration_us)
 
+    def replayed(self) -> None:
+        self._replays += 1
+
     def families(self, *, connections: int, in_flight: int, snapshot_version: int) -> Families:
         """This worker's series by family; `worker` tells those of several workers apart."""
         label = f'worker="{self._worker}"'
@@ -93,6 +97,9 @@ class Metrics:
             "arkwright_tokens_total counter": [
                 f'arkwright_tokens_total{{{label},kind="{kind}",target="{target}"}} {count}'
                 for (kind, target), count in sorted(self._tokens.items())
+            ],
+            "arkwright_idempotent_replays_total counter": [
+                f"arkwright_idempotent_replays_total{{{label}}} {self._replays}"
             ],
             "arkwright_connections gauge": [f"arkwright_connections{{{label}}} {connections}"],
             "arkwright_requests_in_flight gauge": [f"arkwright_requests_in_flight{{{label}}} {in_flight}"],

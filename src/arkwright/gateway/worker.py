@@ -18,6 +18,7 @@ from arkwright.gateway.charging import Charging, unrecorded
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.forward import Forward
+from arkwright.gateway.idempotency import IDEMPOTENCY_KEY, Idempotency
 from arkwright.gateway.metrics import Board, Families, Metrics, render
 from arkwright.gateway.plan import Planner
 from arkwright.gateway.state import State
@@ -71,6 +72,7 @@ class Worker:
         self.connections: set[Connection] = set()
         self.forwards: set[object] = set()  # Requests under way, with or without their client.
         self.control = Pool(loop, f"unix:{settings.paths.control_socket}", ControlTimeouts())
+        self.idempotency = Idempotency(self)
         self._words = words
         self._slot = slot
         self._pools: dict[str, Pool] = {}
@@ -104,6 +106,13 @@ class Worker:
 
     def forward(self, ask: Ask) -> None:
         """Admit a request and send it on its way. Raises an ArkwrightError when it may not run, and costs nothing."""
+        if ask.exchange.header(IDEMPOTENCY_KEY) is not None:
+            self.idempotency.take(ask)
+        else:
+            self.dispatch(ask)
+
+    def dispatch(self, ask: Ask) -> None:
+        """The same for a request that is known to be carried out here and now."""
         if not ask.model.targets:
             raise Unavailable(
                 f"The model `{ask.model.name}` has no running replica. Try again in a moment.",
@@ -206,5 +215,6 @@ class Worker:
     def close(self) -> None:
         for connection in list(self.connections):
             connection.abort()
+        self.idempotency.close()
         for pool in (self.control, *self._pools.values()):
             pool.close()

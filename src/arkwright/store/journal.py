@@ -89,6 +89,7 @@ class JournalWriter:
         self._closed = False
         self._sequence, self._head = 0, frames.GENESIS
         self._segment, self._size, self._fd, self._lock = 0, 0, -1, -1
+        self._place = (1, 0, 0, frames.GENESIS)
         try:
             self._directory = self._make(journal_dir, incarnation)
         except OSError as error:
@@ -96,6 +97,15 @@ class JournalWriter:
             raise JournalFailed(f"the journal cannot be written: {error}") from error
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
+
+    @property
+    def incarnation(self) -> str:
+        return self._opened[0]
+
+    @property
+    def place(self) -> tuple[int, int, int, bytes]:
+        """A reader's position (segment, offset, sequence, hash) before every record that is appended from now on."""
+        return self._place
 
     def append(self, payload: bytes, on_durable: Callable[[], None] | None = None) -> None:
         """Queue one record; `on_durable` is called on the loop once it is on disk. Raises JournalFailed when failed."""
@@ -175,6 +185,7 @@ class JournalWriter:
         while rest:
             rest = rest[self._disk.write(self._fd, rest) :]
         self._disk.sync(self._fd)
+        self._place = (self._segment, self._size, self._sequence, self._head)
 
     def _next_segment(self) -> None:
         if self._fd >= 0:
