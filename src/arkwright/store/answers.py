@@ -109,6 +109,8 @@ class Entry:
 
     def drop(self) -> None:
         """Nothing was charged: the key is as if it had never been used."""
+        if self._fd < 0:  # Let go before: what is under the name now is another's.
+            return
         try:
             self._path.unlink()
         except OSError:

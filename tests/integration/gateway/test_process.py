@@ -56,11 +56,15 @@ class Alone:
                     await asyncio.sleep(0.05)
 
 
-async def start(paths: DataDir, *, file_bytes_max: int | None = None) -> Alone:
-    """`file_bytes_max`: no file of the process may grow beyond it, as on a disk that is full."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+async def start(paths: DataDir, *, file_bytes_max: int | None = None) -> Alone:
+    """`file_bytes_max`: no file of the process may grow beyond it, as on a disk that is full."""
+    port = free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("ARKWRIGHT_")},
         "ARKWRIGHT_DATA_DIR": str(paths.root),
