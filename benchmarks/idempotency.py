@@ -109,7 +109,7 @@ def cpu_us(process: psutil.Process, port: int, requests: int, key_of: Callable[[
     before = process.cpu_times()
     asyncio.run(ask(port, requests, key_of))
     after = process.cpu_times()
-    return (after.user + after.system - before.user - before.system) * 1e6 / requests
+    return float((after.user + after.system - before.user - before.system) * 1e6 / requests)
 
 
 def main() -> None:
