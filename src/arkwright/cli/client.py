@@ -125,6 +125,10 @@ class Client:
     def get_text(self, path: str) -> str:
         return self._request("GET", path, timeout=LONG_S).text
 
+    def send_bytes(self, path: str, raw: bytes, *, content_type: str) -> Any:
+        """POST a file as it is; the answer's JSON."""
+        return self._request("POST", path, content=raw, timeout=LONG_S, headers={"content-type": content_type}).json()
+
     def get_file(self, path: str, **parameters: Any) -> tuple[str, httpx.Headers]:
         """A text, with what its headers say about it."""
         answer = self._request("GET", path, timeout=LONG_S, parameters=parameters)

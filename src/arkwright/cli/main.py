@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "discounts": ("arkwright.cli.discounts:app", "What an organization pays less than the book says."),
     "usage": ("arkwright.cli.usage:usage", "Show tokens, requests and charges."),
     "report": ("arkwright.cli.report:report", "Reports: spend, tokens, latency, margin, the league tables …"),
+    "market": ("arkwright.cli.market:app", "Published figures of other vendors, beside one's own."),
     "bill": ("arkwright.cli.bill:bill", "Show an organization's balance and charges."),
     "ledger": ("arkwright.cli.ledger:app", "Double entry: what moved; payments, refunds, services, write-offs."),
     "exports": ("arkwright.cli.exports:app", "Usage and cost as files that other systems read."),

@@ -31,6 +31,9 @@ def report(
     until: Annotated[str | None, Parameter(help="Such as 2026-12-01; not included.")] = None,
     against: Annotated[str | None, Parameter(help="What growth is told against; default: the period before.")] = None,
     table: Annotated[str | None, Parameter(help="With --csv: another table of the report than its own.")] = None,
+    journals: Annotated[
+        bool, Parameter(negative="", help="Read the journals along, however long they are: token-league.")
+    ] = False,
     csv: Annotated[bool, Parameter(negative="", help="As CSV.")] = False,
     html: Annotated[bool, Parameter(negative="", help="As a page that stands by itself, with its chart.")] = False,
     file: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Write it to a file.")] = None,
@@ -43,6 +46,7 @@ def report(
     if name is None:
         return _list(at, json_output=json_output)
     asked = {"by": by, "period": period, "since": moment(since), "until": moment(until), "against": against}
+    asked |= {"journals": "true"} if journals else {}
     form = "csv" if csv else "html" if html else "json"
     with at.client() as client, waiting(f"Reading the books for {name}"):
         text, headers = client.get_file(f"/reports/{segment(name)}", **asked, table=table, format=form)

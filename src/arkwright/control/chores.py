@@ -11,6 +11,7 @@ from typing import NamedTuple
 import structlog
 
 from arkwright.basics.errors import ArkwrightError
+from arkwright.control import leagues
 from arkwright.control.platform import Platform
 
 _TICK_S = 0.5
@@ -26,7 +27,7 @@ class Chore(NamedTuple):
 
 
 # A chore is added by a line here.
-CHORES: tuple[Chore, ...] = ()
+CHORES: tuple[Chore, ...] = (Chore("leagues", 5.0, leagues.follow),)
 
 
 async def run(platform: Platform, chores: Sequence[Chore] = CHORES) -> None:

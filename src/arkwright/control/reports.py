@@ -1,5 +1,6 @@
 """Reports for whoever asks: everything that is durable is settled and followed first, then read at one moment."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -9,10 +10,12 @@ from arkwright import reports
 from arkwright.basics.clock import datetime_from_us, now_us
 from arkwright.basics.errors import InvalidInput
 from arkwright.control.platform import Platform
-from arkwright.reports import periods
+from arkwright.reports import journals, periods
 from arkwright.reports.report import Answer, Question, Report, Span
+from arkwright.store import leagues
 
 DEFAULT_PERIOD = "month"
+JOURNAL_BYTES_MAX = 128 * 1024 * 1024  # Read along with a league without being asked: a few seconds.
 
 
 class ReportView(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,13 +29,17 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """`period`, or `since` and `until`; neither: the current month. `against`: another period than the one before."""
+    """`period`, or `since` and `until`; neither: the current month. `against`: another period than the one before.
+
+    `journals`: read them along however long they are.
+    """
 
     by: Sequence[str] = ()
     period: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     against: str | None = None
+    journals: bool = False
 
 
 def listing() -> list[ReportView]:
@@ -54,8 +61,18 @@ async def answer(platform: Platform, name: str, asked: Asked) -> Answer:
     at = datetime_from_us(now_us())
     period = _period(report, asked, at)
     against = periods.before(period) if asked.against is None else periods.named(asked.against, at, "against")
-    question = Question(period=period, against=against, by=tuple(asked.by), at=at)
+    paths = platform.settings.paths
+    short = await asyncio.to_thread(journals.size, paths.journal) <= JOURNAL_BYTES_MAX
+    question = Question(
+        period=period,
+        against=against,
+        by=tuple(asked.by),
+        at=at,
+        host=platform.settler.host,
+        journal_dir=paths.journal if short or asked.journals else None,
+    )
     await platform.settler.catch_up()
+    await leagues.roll_up(platform.database)
     async with platform.database.snapshot() as connection:
         return await report.answer(connection, question)
 

@@ -62,6 +62,11 @@ class Settler:
         self._lock = asyncio.Lock()
         self._posted = 0  # Charges, since it was made.
 
+    @property
+    def host(self) -> str:
+        """Whose journals these are."""
+        return self._host
+
     async def run(self) -> None:
         """For ever: step, rest. Survives a database or a disk that is away."""
         while True:

@@ -4,7 +4,17 @@ Reads only, all of it in the caller's one transaction. Knows nothing of the admi
 """
 
 from arkwright.basics.errors import NotFound
-from arkwright.reports import cache_savings, capacity, errors, latency, spend, tokens
+from arkwright.reports import (
+    cache_savings,
+    capacity,
+    errors,
+    latency,
+    market,
+    revenue_league,
+    spend,
+    token_league,
+    tokens,
+)
 from arkwright.reports.report import Report
 
 _REPORTS = (
@@ -14,6 +24,9 @@ _REPORTS = (
     latency.REPORT,
     errors.REPORT,
     capacity.REPORT,
+    token_league.REPORT,
+    revenue_league.REPORT,
+    market.REPORT,
 )
 REGISTRY: dict[str, Report] = {report.name: report for report in _REPORTS}
 

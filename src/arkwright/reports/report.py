@@ -6,6 +6,7 @@ nothing is rounded on the way out. Amounts of different currencies are never add
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -66,13 +67,14 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """`against`: the period that growth is told against."""
+    """`against`: the period that growth is told against. `journal_dir`: where this host's journals are to be read."""
 
     period: Span
     against: Span
     by: tuple[str, ...]
     at: datetime
-    currency: str | None = None
+    host: str = ""
+    journal_dir: Path | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ _CHECKS: dict[str, FindingName] = {
     "wrong_adjustments": "rerating-differs",
     "wrong_balances": "account-differs",
     "wrong_usage": "usage-differs",
+    "wrong_leagues": "usage-differs",
     "overdrawn": "balance-below-zero",
     "wrong_leases": "lease-differs",
     "wrong_posted": "lease-differs",

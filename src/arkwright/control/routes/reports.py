@@ -41,10 +41,11 @@ async def get_report(
     against: Against = None,
     format: FromQuery[Format | None] = None,
     table: TableName = None,
+    journals: FromQuery[bool] = False,
 ) -> Response[Answer | str]:
     """One report over a period; in the format that is asked for, or that `Accept` names first."""
     dimensions = [part.strip() for part in by.split(",") if part.strip()]
-    asked = Asked(by=dimensions, period=period, since=since, until=until, against=against)
+    asked = Asked(by=dimensions, period=period, since=since, until=until, against=against, journals=journals)
     answer = await reports.answer(call.platform, name, asked)
     wanted = format or _accepted(request.headers.get("accept", ""))
     headers = {"x-reconciled": "yes" if answer.ok else "no", "cache-control": "no-store"}

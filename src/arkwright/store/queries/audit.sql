@@ -354,3 +354,18 @@ FULL JOIN (
 ) AS due USING (incarnation, organization_id)
 WHERE coalesce(kept.posted_pico, 0) <> coalesce(due.pico, 0)
 ORDER BY 1 LIMIT :limit;
+
+-- name: wrong_leagues
+-- The daily roll-up has what was placed before its follower's place.
+WITH due AS (
+    SELECT dimension, day, league_charge.class, value, count(*) AS requests, sum(tokens) AS tokens
+    FROM ledger_place AS place JOIN league_charge USING (transaction_id)
+    WHERE place.position < (SELECT position FROM follower WHERE name = 'leagues')
+    GROUP BY 1, 2, 3, 4
+)
+SELECT concat_ws(' ', 'league of', dimension, value, class, 'on', day) AS subject, 'requests and tokens' AS what,
+       coalesce(kept.requests || ' ' || kept.tokens, 'missing') AS found,
+       coalesce(due.requests || ' ' || due.tokens, 'none') AS expected
+FROM due FULL JOIN league_daily AS kept USING (dimension, day, class, value)
+WHERE (due.requests, due.tokens) IS DISTINCT FROM (kept.requests, kept.tokens)
+ORDER BY 1 LIMIT :limit;
