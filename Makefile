@@ -5,11 +5,11 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup up test check format lock docs bench
+.PHONY: help setup up test check format lock docs bench kill-test
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/installed: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Arkwright needs Python 3.11 or later; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
@@ -45,3 +45,6 @@ docs: setup  ## Write the reference anew from the code
 
 bench: setup  ## Measure the platform against its engine and a fast upstream
 	@$(BIN)/python -m benchmarks
+
+kill-test: setup  ## Kill -9 a thousand times at named points, under a hundred thousand requests
+	@$(BIN)/python -m tests.exactness.torture $(ARGS)
