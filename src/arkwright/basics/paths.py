@@ -27,7 +27,7 @@ class DataDir:
     postgres/            embedded database
     journal/<incarnation>/NNNNNN.segment
     answers/<two digits>/<digest>: kept for requests that are sent again
-    secrets/             master.key, operator.key (0600)
+    secrets/             master.key, operator.key, signing.key (0600)
     run/                 sockets, pid and ready files, lease words, snapshot: rebuilt at start
     logs/<process>.log
     host-id, lock, arkwright.toml (yours), started-once
@@ -48,6 +48,7 @@ class DataDir:
         self.started_once = self.root / "started-once"
         self.master_key = self.secrets / "master.key"
         self.operator_key = self.secrets / "operator.key"
+        self.signing_key = self.secrets / "signing.key"
         self.supervisor_state = self.run / "supervisor.json"
         self.lease_words = self.run / "leases.words"
         self.snapshot = self.run / "snapshot.msgpack"

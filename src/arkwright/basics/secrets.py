@@ -54,7 +54,7 @@ def open_sealed(master_key: bytes, sealed: bytes) -> str:
 def ensure_master_key(path: Path) -> bytes:
     """Read the 32-byte master key, or make it; two processes that start at once end up with the same one."""
     if not path.exists():
-        _write_once(path, os.urandom(KEY_BYTES).hex())
+        write_once(path, os.urandom(KEY_BYTES).hex())
     return read_master_key(path)
 
 
@@ -72,7 +72,7 @@ def read_master_key(path: Path) -> bytes:
 def ensure_operator_key(path: Path) -> str:
     """The `adm-…` key with which commands on this machine speak to the control process; made when missing."""
     if not path.exists():
-        _write_once(path, new_admin_key())
+        write_once(path, new_admin_key())
     return path.read_text().strip()
 
 
@@ -106,7 +106,7 @@ def _hasher() -> "PasswordHasher":
     return PasswordHasher()
 
 
-def _write_once(path: Path, text: str) -> None:
+def write_once(path: Path, text: str) -> None:
     """Create the file whole, readable by its owner only; when another process was first, its file stands."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")

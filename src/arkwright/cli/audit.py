@@ -1,19 +1,43 @@
 """`arkwright audit`: proof that the bill equals what was served, and who changed what."""
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from arkwright.cli import tables
+from arkwright.basics.errors import InvalidInput
+from arkwright.cli import proofs, tables
 from arkwright.cli.options import EXIT_FAILED, EXIT_OK, JsonOption
 from arkwright.cli.target import HERE, TargetOptions
 
 app = App(name="audit", help="Proof that the bill equals what was served; who changed what.")
+app.command(proofs.key)
+app.command(proofs.roots)
+app.command(proofs.seal)
+app.command(proofs.export)
 
 
 @app.command
-def verify(*, json_output: JsonOption = False, at: TargetOptions = HERE) -> int:
-    """Read every journal and the whole ledger again. Exit code: 0 all agrees, 1 something does not."""
+def verify(
+    file: Annotated[Path | None, Parameter(help="An export with proof; default: the platform itself.")] = None,
+    /,
+    *,
+    key: Annotated[str | None, Parameter(help="Of FILE: the platform's public key, or a file that holds it.")] = None,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
+) -> int:
+    """Read every journal and the whole ledger again; or check an export, with neither platform nor network.
+
+    Exit code: 0 all agrees, 1 something does not, 2 a file or a key that can't be read.
+    """
+    if file is not None:
+        if key is None:
+            raise InvalidInput(
+                "a file is checked with a key: --key, as `arkwright audit key` shows it", code="wrong_usage"
+            )
+        return proofs.verify_file(file, key, json_output=json_output)
+    if key is not None:
+        raise InvalidInput("--key is for an export: name its file", code="wrong_usage")
     with at.client() as client:
         report = client.post_long("/audit/verify")
     if json_output:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import structlog
 
 from arkwright.basics.errors import ArkwrightError
-from arkwright.control import leagues
+from arkwright.control import leagues, proofs
 from arkwright.control.platform import Platform
 
 _TICK_S = 0.5
@@ -27,7 +27,10 @@ class Chore(NamedTuple):
 
 
 # A chore is added by a line here.
-CHORES: tuple[Chore, ...] = (Chore("leagues", 5.0, leagues.follow),)
+CHORES: tuple[Chore, ...] = (
+    Chore("leagues", 5.0, leagues.follow),
+    Chore("proofs", 60.0, proofs.seal_due),
+)
 
 
 async def run(platform: Platform, chores: Sequence[Chore] = CHORES) -> None:

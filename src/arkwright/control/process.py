@@ -18,7 +18,7 @@ import uvicorn
 import uvloop
 from litestar.types import ControllerRouterHandler
 
-from arkwright.basics import clock, collector, ids, secrets
+from arkwright.basics import clock, collector, ids, secrets, signing
 from arkwright.basics.errors import Unavailable
 from arkwright.basics.settings import Settings
 from arkwright.control import answers, chores
@@ -105,6 +105,7 @@ class _Process:
         paths, settings = self._paths, self._settings
         master_key = secrets.ensure_master_key(paths.master_key)
         secrets.ensure_operator_key(paths.operator_key)
+        signing.ensure_signing_key(paths.signing_key)
         if not paths.host_id.exists():
             lifeline.write_atomically(paths.host_id, ids.new_id("host").encode())
         host = paths.host_id.read_text().strip()

@@ -7,6 +7,7 @@ import pytest
 
 from arkwright.basics.ids import new_admin_key, new_id, secret_sha256
 from arkwright.basics.settings import Settings
+from arkwright.basics.signing import ensure_signing_key
 from arkwright.control.platform import Platform
 from arkwright.control.publisher import Publisher
 from arkwright.store import tenancy
@@ -32,6 +33,7 @@ async def books(database: Database, tmp_path: Path) -> AsyncIterator[Books]:
 async def platform(books: Books, tmp_path: Path) -> Platform:
     settings = Settings(data_dir=str(tmp_path), model_store=str(tmp_path / "models"))
     settings.paths.make()
+    ensure_signing_key(settings.paths.signing_key)
     publisher = Publisher(books.database, books.words, tmp_path / "snapshot.msgpack", host="host_a")
     return Platform(settings, books.database, bytes(range(32)), books.words, publisher, books.settler, books.keeper)
 

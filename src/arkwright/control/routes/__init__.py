@@ -21,6 +21,7 @@ from arkwright.control.routes import (
     people,
     prices,
     projects,
+    proofs,
     providers,
     reports,
     rerating,
@@ -48,6 +49,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *exports.ROUTES,
     *changes.ROUTES,
     *audit.ROUTES,
+    *proofs.ROUTES,
     *people.ROUTES,
     *admin_keys.ROUTES,
 ]
