@@ -79,14 +79,20 @@ def test_n_counts_every_choice(client: openai.OpenAI, stream: bool) -> None:
     if stream:
         chunks = list(
             client.chat.completions.create(
-                model=MODEL, messages=HELLO, max_tokens=6, n=2, stream=True, stream_options={"include_usage": True}
+                model=MODEL,
+                messages=HELLO,
+                max_tokens=6,
+                n=2,
+                temperature=0,
+                stream=True,
+                stream_options={"include_usage": True},
             )
         )
         assert {choice.index for chunk in chunks for choice in chunk.choices} == {0, 1}
         assert len({chunk.id for chunk in chunks}) == 1
         usage = chunks[-1].usage
     else:
-        answer = client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=6, n=2)
+        answer = client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=6, n=2, temperature=0)
         assert [choice.index for choice in answer.choices] == [0, 1]
         usage = answer.usage
     assert usage is not None
@@ -94,13 +100,19 @@ def test_n_counts_every_choice(client: openai.OpenAI, stream: bool) -> None:
 
 
 def test_logprobs(client: openai.OpenAI) -> None:
-    chat = client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=3, logprobs=True, top_logprobs=2)
+    chat = client.chat.completions.create(
+        model=MODEL, messages=HELLO, max_tokens=3, logprobs=True, top_logprobs=2, temperature=0
+    )
     logprobs = chat.choices[0].logprobs
     assert logprobs is not None
     assert logprobs.content is not None
     assert len(logprobs.content) == 3
     assert len(logprobs.content[0].top_logprobs) == 2
-    legacy = client.completions.create(model=MODEL, prompt="hello", max_tokens=3, logprobs=2).choices[0].logprobs
+    legacy = (
+        client.completions.create(model=MODEL, prompt="hello", max_tokens=3, logprobs=2, temperature=0)
+        .choices[0]
+        .logprobs
+    )
     assert legacy is not None
     assert legacy.tokens is not None
     assert legacy.token_logprobs is not None
@@ -161,7 +173,7 @@ def test_a_tool_result_is_taken_back(client: openai.OpenAI) -> None:
 
 
 def test_completions_with_several_prompts(client: openai.OpenAI) -> None:
-    answer = client.completions.create(model=MODEL, prompt=["one two", "red green"], max_tokens=4)
+    answer = client.completions.create(model=MODEL, prompt=["one two", "red green"], max_tokens=4, temperature=0)
     assert [choice.index for choice in answer.choices] == [0, 1]
     assert answer.usage is not None
     assert answer.usage.completion_tokens == 8

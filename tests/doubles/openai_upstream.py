@@ -154,7 +154,8 @@ def _whole(path: str, body: dict[str, Any], how: dict[str, Any]) -> dict[str, An
 
 def _events(body: dict[str, Any], how: dict[str, Any]) -> list[bytes]:
     def event(choices: list[dict[str, Any]], usage: object = None, timings: object = None) -> bytes:
-        chunk = {"id": "chatcmpl-mock", "object": "chat.completion.chunk", "model": body["model"], "choices": choices}
+        kind = "text_completion" if "prompt" in body else "chat.completion.chunk"
+        chunk = {"id": "chatcmpl-mock", "object": kind, "model": body["model"], "choices": choices}
         if usage is not None:
             chunk["usage"] = usage
         if timings is not None and body.get("timings_per_token"):  # As llama.cpp writes them: last, without spaces.

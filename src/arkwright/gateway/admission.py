@@ -22,9 +22,10 @@ from arkwright.domain.discounts import discount_at
 from arkwright.domain.pricing import PriceVersion, Rule, Terms, worst_case
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.holds import SLICE_TOKENS, SLICE_TOKENS_MIN, Hold
 from arkwright.gateway.limits import Coverage, Limits, refused
 from arkwright.gateway.state import State
-from arkwright.host.permits import Group, Permit, Permits, Refusal
+from arkwright.host.permits import MONEY, Group, Permit, Permits, Refusal
 from arkwright.wire.http import Headers
 
 UNPRICED = "unpriced"  # The price version on charges of the operator's own traffic without a price.
@@ -38,22 +39,27 @@ class Principal(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """Who asks for what, and the bounds that its hold is computed from."""
+    """Who asks for what, and the bounds that its hold is computed from. `bounded`: the caller named the output's."""
 
     principal: Principal
     model: Model
     endpoint: str
     input_tokens_max: int
     output_tokens_max: int
+    bounded: bool
 
 
 class Admitted(NamedTuple):
-    """What was promised to a request: the price that holds for it, the money that is held, its place in the limits."""
+    """What was promised to a request: the price that holds for it, the money that is held, its place in the limits.
+
+    `hold`: where less than the worst case is held, and more has to be while it runs.
+    """
 
     principal: Principal
     model: Model
     terms: Terms
     permit: Permit
+    hold: Hold | None
 
     @property
     def hold_pico(self) -> int:
@@ -119,6 +125,14 @@ def find_model(state: State, principal: Principal, name: str, kind: ModelKind | 
     return model
 
 
+class Offer(NamedTuple):
+    """So much output may be had for so much money, counted as so many tokens."""
+
+    cost_pico: int
+    tokens: int
+    output_tokens: int
+
+
 class Admission:
     """A worker's decisions under one state. Each step is a method: a policy is added as one."""
 
@@ -128,7 +142,7 @@ class Admission:
         self._limits = Limits(state, permits)
 
     def admit(self, wanted: Wanted, *, leases_ready: bool) -> Admitted | Refused:
-        """Count the request in every limit and hold its worst case, or change nothing."""
+        """Count the request in every limit and hold what it may cost, or change nothing."""
         principal, at_us = wanted.principal, now_us()
         organization = principal.organization
         terms = self._terms(organization, wanted.model, at_us)
@@ -137,14 +151,47 @@ class Admission:
             raise Unavailable(
                 "Balances are still being loaded. Try again in a moment.", code="starting", retry_after_s=1
             )
-        cost_pico = tokens = 0
-        if coverage.group.limited:
-            tokens = wanted.input_tokens_max + wanted.output_tokens_max
-            cost_pico = worst_case(self._state.extents(terms), wanted.input_tokens_max, wanted.output_tokens_max)
-        taken = self._permits.take(coverage.group, cost_pico=cost_pico, tokens=tokens, at_us=at_us)
-        if isinstance(taken, Refusal):
-            return Refused(self._in_words(taken, wanted, coverage, cost_pico, at_us), taken.held, coverage.group)
-        return Admitted(principal, wanted.model, terms, taken)
+        offers = self._offers(wanted, terms, coverage.group)
+        while True:
+            offer = offers.pop(0)
+            taken = self._permits.take(coverage.group, cost_pico=offer.cost_pico, tokens=offer.tokens, at_us=at_us)
+            if isinstance(taken, Permit):
+                return Admitted(principal, wanted.model, terms, taken, self._hold(wanted, terms, taken, offer))
+            if not offers or taken.held or taken.kind not in MONEY:
+                return Refused(self._in_words(taken, wanted, coverage, offer, at_us), taken.held, coverage.group)
+
+    def _offers(self, wanted: Wanted, terms: Terms, group: Group) -> list[Offer]:
+        """What may be held for it, the best first: its worst case; or, of what can be stopped, a first slice.
+
+        A caller who named a bound is to have all of it, unless there is not so much money; one who named none would
+        tie up a whole context's worth.
+        """
+        most, extents = wanted.output_tokens_max, self._state.extents(terms) if group.money else ()
+        slices = [tokens for tokens in (SLICE_TOKENS, SLICE_TOKENS_MIN) if tokens < most]
+        outputs = [most]
+        if slices and group.limited and all(target.traits.on_disconnect == "stop" for target in wanted.model.targets):
+            outputs = [most, *slices] if wanted.bounded else slices
+        counted = most if wanted.bounded else min(most, SLICE_TOKENS)
+        return [
+            Offer(
+                worst_case(extents, wanted.input_tokens_max, output) if extents else 0,
+                wanted.input_tokens_max + min(output, counted),
+                output,
+            )
+            for output in outputs
+        ]
+
+    def _hold(self, wanted: Wanted, terms: Terms, permit: Permit, offer: Offer) -> Hold | None:
+        if offer.output_tokens >= wanted.output_tokens_max:
+            return None
+        return Hold(
+            self._permits,
+            permit,
+            self._state.extents(terms) if permit.group.money else (),
+            input_tokens=wanted.input_tokens_max,
+            covered=offer.output_tokens,
+            most=wanted.output_tokens_max,
+        )
 
     def headers(self, outcome: Admitted | Refused) -> Headers:
         """How the caller's limits stand after it, for the head of the answer."""
@@ -159,15 +206,15 @@ class Admission:
         return Terms(price, at_us, discount_at(organization.discounts, model.name, at_us))
 
     def _in_words(
-        self, refusal: Refusal, wanted: Wanted, coverage: Coverage, cost_pico: int, at_us: int
+        self, refusal: Refusal, wanted: Wanted, coverage: Coverage, offer: Offer, at_us: int
     ) -> ArkwrightError:
         currency = wanted.principal.organization.currency
-        input_tokens, output_tokens = wanted.input_tokens_max, wanted.output_tokens_max
         if refusal.kind != "balance":
-            return refused(refusal, coverage, currency, cost_pico, input_tokens + output_tokens, at_us)
+            return refused(refusal, coverage, currency, offer.cost_pico, offer.tokens, at_us)
         return PaymentRequired(
-            f"The balance can't cover this request: up to {decimal_from_pico(cost_pico)} {currency} "
-            f"({input_tokens} input and {output_tokens} output tokens). Top up, or ask for less (max_tokens)."
+            f"The balance can't cover this request: up to {decimal_from_pico(offer.cost_pico)} {currency} "
+            f"({wanted.input_tokens_max} input and {offer.output_tokens} output tokens). "
+            "Top up, or ask for less (max_tokens)."
         )
 
 

@@ -53,6 +53,17 @@ def exact(counts: Counts, source: UsageSource) -> Metered:
     return Metered(usage, source)
 
 
+def counts_of(usage: Usage) -> Counts:
+    """The other way round, for the usage object of an answer that ends before its upstream would tell it."""
+    return Counts(
+        usage.input_tokens,
+        usage.cached_input_tokens,
+        usage.cache_write_tokens,
+        usage.output_tokens,
+        usage.reasoning_tokens,
+    )
+
+
 def estimated(input_bytes: int, output_tokens: int) -> Metered:
     """Where an upstream tells no usage: four bytes a token is the trade's rule of thumb, and flagged as a guess."""
     return Metered(Usage(input_tokens=-(-input_bytes // 4), output_tokens=output_tokens), "estimated")

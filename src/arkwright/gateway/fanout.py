@@ -36,6 +36,16 @@ class FanOut:
             return None
         return together([counts or Counts(0, 0, 0, 0, 0) for counts in known], self._choices_per_prompt)
 
+    @property
+    def told(self) -> bool:
+        """Whether every choice has told its progress, so that the count of what was read is whole."""
+        return all(part.follower.counts or part.follower.progress for part in self._parts)
+
+    @property
+    def unfinished(self) -> list[int]:
+        """The choices that have not ended."""
+        return [part.index for part in self._parts if not part.follower.finished]
+
     def pause(self) -> None:
         for part in self._parts:
             if part.call is not None:

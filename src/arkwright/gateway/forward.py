@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from arkwright.basics.clock import now_us
 from arkwright.basics.errors import ArkwrightError, UpstreamFailed
 from arkwright.domain.catalog import Target
@@ -14,16 +16,17 @@ from arkwright.domain.journal import Attempt
 from arkwright.domain.metering import Finish, Usage
 from arkwright.gateway import failures
 from arkwright.gateway.admission import Admitted
-from arkwright.gateway.charging import Metered, Served, estimated, exact
+from arkwright.gateway.charging import Metered, Served, counts_of, estimated, exact
 from arkwright.gateway.exchange import EVENT_STREAM, JSON, Exchange
 from arkwright.gateway.fanout import FanOut
 from arkwright.gateway.plan import Plan, Planner
 from arkwright.gateway.upstream import Call, CallFailed
-from arkwright.wire import openai_answer, openai_errors
+from arkwright.wire import openai_answer, openai_ending, openai_errors
 from arkwright.wire.http import Headers, header, request_head_end
 from arkwright.wire.openai_assembly import Assembly
-from arkwright.wire.openai_stream import DONE, StreamFollower
-from arkwright.wire.sse import EventTooLong
+from arkwright.wire.openai_choices import usage_object
+from arkwright.wire.openai_stream import DONE, StreamFollower, finishes
+from arkwright.wire.sse import EventTooLong, events
 
 if TYPE_CHECKING:
     from arkwright.gateway.worker import Worker
@@ -57,6 +60,7 @@ class Forward:
         self._ended = False
         self._disconnected = False
         self._loaded = False
+        self._dry = False  # The money ran out.
         self._failed: list[Attempt] = []
         self._reset()
         exchange.on_disconnect = self._on_disconnect
@@ -196,6 +200,8 @@ class Forward:
             self._cancel()
             self._broken(UpstreamFailed("The model sent an event that is too long."))
             return
+        if block and not self._paid_for(block):
+            return
         if block:
             self._pass_on(block)
         if self._follower.error_event is not None:
@@ -204,6 +210,48 @@ class Forward:
             self._broken(error)
         elif self._follower.done:
             self._complete()
+
+    def _paid_for(self, block: bytes) -> bool:
+        """Hold on for what came and for what comes next; where the money ends, so does the answer."""
+        hold = self._admitted.hold
+        if hold is None:
+            return True
+        progress = self._progress()
+        used, read = self._follower.events, None
+        if progress is not None:
+            used = progress.usage.all_output_tokens
+            if not isinstance(self._call, FanOut) or self._call.told:
+                read = progress.usage.all_input_tokens
+        if hold.cover(used, read):
+            return True
+        self._run_dry(block, used - hold.covered, progress)
+        return False
+
+    def _run_dry(self, block: bytes, beyond: int, progress: Metered | None) -> None:
+        """Stop the engine; deliver and charge what is covered, and say why it ends here."""
+        hold = self._admitted.hold
+        assert hold is not None, "only a hold runs dry"
+        choices = self._call.unfinished if isinstance(self._call, FanOut) else [0]
+        self._cancel()
+        self._dry = True
+        came = events(block)
+        words = [event for event in came if not finishes(event)]
+        kept = b"".join(words[: max(0, len(words) - beyond)])
+        if progress is not None:
+            covered = msgspec.structs.replace(progress.usage, output_tokens=hold.covered)
+            metered = Metered(covered, progress.source)
+        else:
+            metered = estimated(len(self._exchange.body), hold.covered)
+        last = openai_ending.ending(came[0], choices, reason=hold.reason, message=hold.message)
+        if self._plan.present is not None or not self._plan.drop_usage:
+            last += openai_ending.usage_chunk(came[0], usage_object([counts_of(metered.usage)], 1))
+        if self._plan.present is not None:
+            self._assembly.feed(kept + last)
+            self._answer(self._plan.present, self._assembly.body(), metered)
+            return
+        if kept or not self._exchange.begun:
+            self._pass_on(kept)
+        self._settle(metered, self._finish, 200, lambda: self._exchange.finish(last + DONE))
 
     def _pass_on(self, block: bytes) -> None:
         if self._ttft_us is None:
@@ -253,6 +301,8 @@ class Forward:
 
     @property
     def _finish(self) -> Finish:
+        if self._dry:
+            return "balance_exhausted"
         return "disconnected" if self._disconnected else "completed"
 
     def _broken(self, error: ArkwrightError) -> None:

@@ -40,6 +40,7 @@ _NO_CAP = 1 << 62
 SOON_MS = 1_000
 
 Kind = Literal["requests", "tokens", "concurrent", "daily", "monthly", "balance"]
+MONEY: tuple[Kind, ...] = ("daily", "monthly", "balance")
 
 
 class Refusal(NamedTuple):
@@ -80,8 +81,8 @@ class Group:
     """The rows that one request counts in, with their places worked out: made once for each kind of request."""
 
     __slots__ = (
-        "balance", "budgets", "concurrent", "held", "limited", "lines", "lock", "places", "prepaid", "requests",
-        "tokens", "unlock",
+        "balance", "budgets", "concurrent", "held", "limited", "lines", "lock", "money", "places", "prepaid",
+        "requests", "tokens", "unlock",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, lease_row: int, lines: tuple[Line, ...], *, prepaid: bool) -> None:
@@ -101,6 +102,7 @@ class Group:
             for at, line in both
             if line.daily_nano is not None or line.monthly_nano is not None
         )
+        self.money = prepaid or bool(self.budgets)
         self.limited = prepaid or bool(lines)
 
 
@@ -166,25 +168,25 @@ class Permits:
         finally:
             _fcntl(fd, _SETLK, group.unlock)
 
-    def extend(self, permit: Permit, *, cost_pico: int = 0, tokens: int = 0) -> bool:
-        """Hold more for a request under way; False, and nothing held, when a balance or a budget can't cover it.
+    def extend(self, permit: Permit, *, cost_pico: int = 0, tokens: int = 0) -> Kind | None:
+        """Hold more for a request under way. None, or the kind of money that can't cover it, and nothing is held.
 
         Tokens are counted whether there is room or not: what runs is not cut by a window, but what comes after waits.
         """
         group, words = permit.group, self._words
         _fcntl(self._fd, _SETLKW, group.lock)
         try:
-            if not self._rest_fits(group, cost_pico, permit.at_us, permit.cost_pico, count=False):
-                return False
-            self._reserve(group, permit.cost_pico, cost_pico)
-            permit.cost_pico += cost_pico
-            if group.tokens and tokens:
-                second = self.clock() // _NS
-                for at, _ in group.tokens:
-                    limits.slide(words, at, second)
-                    limits.correct(words, at, second, tokens)
-                permit.counts.append((second, tokens))
-            return True
+            lacking = self._lacking(group, cost_pico, permit)
+            if lacking is None:
+                self._reserve(group, permit.cost_pico, cost_pico)
+                permit.cost_pico += cost_pico
+                if group.tokens and tokens:
+                    second = self.clock() // _NS
+                    for at, _ in group.tokens:
+                        limits.slide(words, at, second)
+                        limits.correct(words, at, second, tokens)
+                    permit.counts.append((second, tokens))
+            return lacking
         finally:
             _fcntl(self._fd, _SETLK, group.unlock)
 
@@ -201,10 +203,11 @@ class Permits:
         try:
             for at, cap in group.tokens:
                 second, counted = permit.counts[0]
-                if len(permit.counts) > 1:
+                surplus = (counted if counted < cap else cap) - tokens
+                if len(permit.counts) > 1 or surplus < 0:
                     self._correct_pieces(permit, at, cap, tokens)
-                elif (change := tokens - (counted if counted < cap else cap)) != 0:
-                    limits.correct(words, at, second, change)
+                elif surplus:
+                    limits.correct(words, at, second, -surplus)
             for at, _ in group.concurrent:
                 words[at + self._index] -= 1
             for budget in group.budgets:
@@ -254,25 +257,41 @@ class Permits:
                 return False
         return True
 
-    def _rest_fits(self, group: Group, cost_pico: int, at_us: int, before_pico: int = 0, *, count: bool = True) -> bool:
-        """Concurrency (but for a request that runs already), the balance, budgets."""
+    def _rest_fits(self, group: Group, cost_pico: int, at_us: int) -> bool:
+        """Concurrency, the balance, budgets. What costs nothing needs no money."""
         words = self._words
-        if count and group.concurrent:
+        if group.concurrent:
             used = self._slot.shared.slots_used
             for at, cap in group.concurrent:
                 if sum(words[at : at + used]) >= cap:
                     return False
         if not cost_pico:
-            # What costs nothing needs no balance; a budget that is used up lets it pass too.
             return True
         if group.prepaid:
             at = group.balance
             if cost_pico > words[at] - sum(words[at + 1 : at + 1 + 2 * self._slot.shared.slots_used]):
                 return False
-        if group.budgets:
-            more = limits.nano(before_pico + cost_pico) - limits.nano(before_pico)
-            return all(min(self._rooms(budget, at_us)) >= more for budget in group.budgets)
-        return True
+        return not group.budgets or self._in_budget(group, limits.nano(cost_pico), at_us) is None
+
+    def _lacking(self, group: Group, more_pico: int, permit: Permit) -> Kind | None:
+        """What can't cover so much more for this request."""
+        at, words = group.balance, self._words
+        if not more_pico:
+            return None
+        if group.prepaid and more_pico > words[at] - sum(words[at + 1 : at + 1 + 2 * self._slot.shared.slots_used]):
+            return "balance"
+        more_nano = limits.nano(permit.cost_pico + more_pico) - limits.nano(permit.cost_pico)
+        return self._in_budget(group, more_nano, permit.at_us)
+
+    def _in_budget(self, group: Group, more_nano: int, at_us: int) -> Kind | None:
+        """None, or the kind of budget that has no room for it."""
+        for budget in group.budgets:
+            daily, monthly = self._rooms(budget, at_us)
+            if daily < more_nano:
+                return "daily"
+            if monthly < more_nano:
+                return "monthly"
+        return None
 
     def _rooms(self, budget: Budget, at_us: int) -> tuple[int, int]:
         """What is left of the day's and of the month's budget, less what open requests reserve."""
@@ -322,15 +341,18 @@ class Permits:
         return collected
 
     def _correct_pieces(self, permit: Permit, at: int, cap: int, tokens: int) -> None:
-        """Take what was counted too much from the latest piece first; what was used beyond all goes to the first."""
-        second, first = permit.counts[0]
-        first = min(first, cap)
-        surplus = first + sum(count for _, count in permit.counts[1:]) - tokens
-        for moment, count in reversed(permit.counts[1:]):
+        """Take what was counted too much from the latest piece first; count what was used beyond them all now."""
+        words = self._words
+        pieces = [(permit.counts[0][0], min(permit.counts[0][1], cap)), *permit.counts[1:]]
+        surplus = sum(count for _, count in pieces) - tokens
+        if surplus < 0:
+            now = self.clock() // _NS
+            limits.slide(words, at, now)
+            limits.correct(words, at, now, -surplus)
+        for second, count in reversed(pieces):
             taken = max(0, min(surplus, count))
-            limits.correct(self._words, at, moment, -taken)
+            limits.correct(words, at, second, -taken)
             surplus -= taken
-        limits.correct(self._words, at, second, -min(surplus, first))
 
     def _spend(self, budget: Budget, permit: Permit, amount_pico: int) -> None:
         words, nano = self._words, limits.nano(amount_pico)

@@ -52,6 +52,8 @@ class Assembly:
         whole = self._choices.setdefault(index, {"index": index, "logprobs": None, "finish_reason": None})
         if choice.get("finish_reason") is not None:
             whole["finish_reason"] = choice["finish_reason"]
+        if choice.get("finish_details") is not None:
+            whole["finish_details"] = choice["finish_details"]
         if choice.get("logprobs") is not None:
             _join_logprobs(whole, choice["logprobs"])
         if "text" in choice:

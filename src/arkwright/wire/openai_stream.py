@@ -127,6 +127,11 @@ class StreamFollower:
         return not chunk.choices
 
 
+def finishes(event: bytes) -> bool:
+    """Whether an event gives a choice's finish reason; such a one carries no words."""
+    return _FINISH.search(event) is not None
+
+
 def _renaming(rename: tuple[str, str]) -> tuple[re.Pattern[bytes], bytes]:
     upstream, public = (msgspec.json.encode(name) for name in rename)
     pattern = re.compile(rb'("model"\s*:\s*)' + re.escape(upstream))

@@ -86,7 +86,7 @@ def test_tokens_counted_while_it_runs_are_taken_back_where_they_were_counted(des
     permit = desk.taken(group, tokens=100)
     for _ in range(3):
         desk.now_s += 20
-        assert desk.permits.extend(permit, tokens=100)
+        assert desk.permits.extend(permit, tokens=100) is None
     assert desk.permits.standing(group)[4] == 600
     desk.permits.settle(permit, tokens=150)
     assert desk.permits.standing(group)[4] == 850
@@ -192,16 +192,24 @@ def test_more_may_be_held_while_it_runs(desk: Desk) -> None:
     desk.words.set_ceiling(0, 100 * NANO)
     group = desk.group(Line(0, daily_nano=80), prepaid=True)
     permit = desk.taken(group, cost_pico=50 * NANO)
-    assert desk.permits.extend(permit, cost_pico=30 * NANO)
-    assert not desk.permits.extend(permit, cost_pico=1)  # The budget is in the way,
+    assert desk.permits.extend(permit, cost_pico=30 * NANO) is None
+    assert desk.permits.extend(permit, cost_pico=1) == "daily"
     assert desk.words.held(0) == permit.hold_pico == 80 * NANO
-    plain = desk.permits.group(0, prepaid=True)
-    other = desk.taken(plain, cost_pico=15 * NANO)
-    assert not desk.permits.extend(other, cost_pico=6 * NANO)  # and here the balance.
-    assert desk.permits.extend(other, cost_pico=5 * NANO)
+    other = desk.taken(desk.permits.group(0, prepaid=True), cost_pico=15 * NANO)
+    assert desk.permits.extend(other, cost_pico=6 * NANO) == "balance"
+    assert desk.permits.extend(other, cost_pico=5 * NANO) is None
     assert desk.permits.settle(permit, amount_pico=70 * NANO) == 70 * NANO
     assert desk.permits.settle(other, amount_pico=20 * NANO) == 20 * NANO
     assert (desk.words.held(0), desk.words.reserved(0)) == (0, 90 * NANO)
+
+
+def test_what_was_used_beyond_what_was_counted_counts_when_it_is_known(desk: Desk) -> None:
+    """A long stream that named no end: its tokens are of the last minute, though it was admitted before."""
+    group = desk.group(Line(0, tokens=1_000))
+    permit = desk.taken(group, tokens=100)
+    desk.now_s += 300
+    desk.permits.settle(permit, tokens=900)
+    assert desk.permits.standing(group)[4] == 200
 
 
 def test_beyond_the_hold_the_balance_is_taken_and_never_more(desk: Desk) -> None:
