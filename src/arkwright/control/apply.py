@@ -17,6 +17,7 @@ from arkwright.control import (
     deployments,
     discounts,
     keys,
+    limits,
     members,
     models,
     organizations,
@@ -27,12 +28,14 @@ from arkwright.control import (
 from arkwright.control.declaration import (
     Declaration,
     DeclaredKey,
+    DeclaredLimit,
     DeclaredMember,
     DeclaredOrganization,
     DeclaredProject,
     Entry,
 )
 from arkwright.control.keys import KeyChanges, KeySpec
+from arkwright.control.limits import LimitSpec
 from arkwright.control.members import MemberSpec
 from arkwright.control.organizations import OrganizationSpec
 from arkwright.control.platform import Platform
@@ -70,6 +73,8 @@ async def apply(platform: Platform, actor: str, text: str, *, dry_run: bool = Fa
     else:
         raise Unavailable("the database was too busy to apply the file; apply it again")
     if not dry_run:
+        if any(change.noun == "limit" for change in changes):
+            await platform.lease_keeper.budgets.step()  # A new budget has been spent of already.
         await platform.tell([change.id for change in changes if change.noun == "top_up"])
     count = [change.action for change in changes]
     return Applied(
@@ -191,6 +196,12 @@ async def _key(session: Session, spec: DeclaredKey) -> list[Change]:
     return [await keys.update(session, owner, found, changes)]
 
 
+async def _limit(session: Session, spec: DeclaredLimit) -> list[Change]:
+    owner = await _owner(session, spec.organization)
+    fields = {name: value for name, value in given(spec).items() if name != "organization"}
+    return [await limits.ensure(session, owner, LimitSpec(**fields))]
+
+
 async def _owner(session: Session, reference: str) -> Organization:
     found = await tenancy.organization(session.connection, reference)
     if found is None:
@@ -208,4 +219,5 @@ _APPLY: dict[str, Callable[[Session, Any], Awaitable[list[Change]]]] = {
     "projects": _project,
     "members": _member,
     "keys": _key,
+    "limits": _limit,
 }

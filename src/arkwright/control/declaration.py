@@ -15,6 +15,7 @@ from arkwright.control import control_characters, wording
 from arkwright.control.deployments import DeploymentSpec
 from arkwright.control.discounts import DiscountSpec
 from arkwright.control.keys import KeySpec
+from arkwright.control.limits import LimitSpec
 from arkwright.control.line_locator import Path, lines_of
 from arkwright.control.members import MemberSpec
 from arkwright.control.models import ModelSpec
@@ -49,6 +50,10 @@ class DeclaredKey(KeySpec, kw_only=True, forbid_unknown_fields=True):
     id: str | None = None
 
 
+class DeclaredLimit(LimitSpec, kw_only=True, forbid_unknown_fields=True):
+    organization: str
+
+
 # The tables there are, in the order in which they are applied: what is referred to comes first.
 TABLES: dict[str, type[msgspec.Struct]] = {
     "providers": ProviderSpec,
@@ -60,6 +65,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "projects": DeclaredProject,
     "members": DeclaredMember,
     "keys": DeclaredKey,
+    "limits": DeclaredLimit,
 }
 
 
@@ -171,6 +177,8 @@ def _identities(entry: Entry) -> list[tuple[Any, ...]]:
         return [("projects", spec.organization, spec.name)]
     if entry.table == "members":
         return [("members", spec.organization, spec.login)]
+    if entry.table == "limits":
+        return [("limits", spec.organization, spec.project, spec.key, spec.endpoint, spec.model)]
     if entry.table != "keys":
         return [(entry.table, spec.name)]
     if spec.id is not None:

@@ -15,6 +15,7 @@ from arkwright.control import (
     deployments,
     discounts,
     keys,
+    limits,
     members,
     models,
     organizations,
@@ -24,6 +25,7 @@ from arkwright.control import (
 )
 from arkwright.store import catalog, pricing, tenancy
 from arkwright.store import discounts as discounts_store
+from arkwright.store import limits as limits_store
 from arkwright.store.database import Connection
 from arkwright.store.tenancy import ApiKey, Organization
 
@@ -63,7 +65,7 @@ async def export(connection: Connection) -> str:
     owners = await _all(lambda after: tenancy.organizations(connection, after=after, limit=_BATCH))
     tables.append(("organizations", [await _organization(connection, owner) for owner in owners]))
     tables.append(("discounts", await _discounts(connection)))
-    for table, rows_of in (("projects", _projects), ("members", _members), ("keys", _keys)):
+    for table, rows_of in (("projects", _projects), ("members", _members), ("keys", _keys), ("limits", _limits)):
         tables.append((table, [row for owner in owners for row in await rows_of(connection, owner)]))
     return _HEAD + "".join(_entry(table, row) for table, rows in tables for row in rows)
 
@@ -121,9 +123,13 @@ async def _members(connection: Connection, owner: Organization) -> list[Row]:
 
 
 async def _keys(connection: Connection, owner: Organization) -> list[Row]:
-    rows: list[ApiKey] = await _all(lambda after: tenancy.keys(connection, owner.id, after=after, limit=_BATCH))
+    rows = await _every_key(connection, owner)
     times = Counter((row.project, row.name) for row in rows)
     return [_key(owner, row, ambiguous=times[row.project, row.name] > 1) for row in rows]
+
+
+async def _every_key(connection: Connection, owner: Organization) -> list[ApiKey]:
+    return await _all(lambda after: tenancy.keys(connection, owner.id, after=after, limit=_BATCH))
 
 
 def _key(owner: Organization, row: ApiKey, *, ambiguous: bool) -> Row:
@@ -131,6 +137,20 @@ def _key(owner: Organization, row: ApiKey, *, ambiguous: bool) -> Row:
     if row.expires_at is not None:
         shown["expires_at"] = row.expires_at.astimezone(UTC)
     return ({"id": row.id} if ambiguous else {}) | {name: value for name, value in shown.items() if value is not None}
+
+
+async def _limits(connection: Connection, owner: Organization) -> list[Row]:
+    names = Counter(row.name for row in await _every_key(connection, owner))
+    models_known = set(await catalog.model_names(connection))
+    rows = []
+    for limit in await limits_store.limits(connection, owner.id):
+        if limit.scope == "model" and limit.subject not in models_known:
+            continue  # It outlives its model; a declaration of it would refer to nothing.
+        shown = limits.view(owner, limit)
+        if limit.scope == "key" and names[limit.name] != 1:
+            shown["key"] = limit.subject  # Its name would not say which one is meant.
+        rows.append(shown)
+    return rows
 
 
 def _entry(table: str, row: Row) -> str:

@@ -133,6 +133,10 @@ class LeaseKeeper:
         except (psycopg.OperationalError, Unavailable) as error:
             _log.warning("ceilings wait", error=str(error))
 
+    @property
+    def host(self) -> str:
+        return self._host
+
     def held(self, lease_row: int) -> int:
         """What open requests of this host still hold of the organization's balance, in pico."""
         return self._words.held(lease_row) if lease_row < self._words.rows else 0

@@ -11,6 +11,7 @@ import msgspec
 
 Scope = Literal["organization", "project", "key", "endpoint", "model"]
 SCOPES: tuple[str, ...] = get_args(Scope)
+ENDPOINTS = ("chat.completions", "completions", "embeddings")  # As charges have them.
 
 WINDOW_S = 60
 # The second that runs is not over: with it, 60 whole ones before it are needed to cover any 60 s.
