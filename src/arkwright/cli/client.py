@@ -129,6 +129,9 @@ class Client:
         """POST a file as it is; the answer's JSON."""
         return self._request("POST", path, content=raw, timeout=LONG_S, headers={"content-type": content_type}).json()
 
+    def get_bytes(self, path: str) -> bytes:
+        return self._request("GET", path, timeout=LONG_S).content
+
     def get_file(self, path: str, **parameters: Any) -> tuple[str, httpx.Headers]:
         """A text, with what its headers say about it."""
         answer = self._request("GET", path, timeout=LONG_S, parameters=parameters)

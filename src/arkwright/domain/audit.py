@@ -32,6 +32,11 @@ FindingName = Literal[
     "movement-differs",
     "service-differs",
     "rerating-differs",
+    "invoice-differs",
+    "credit-note-differs",
+    "tax-differs",
+    "receivable-differs",
+    "number-missing",
 ]
 # What each name means, for `audit check --list`; a name is added here and above.
 MEANINGS: dict[FindingName, str] = {
@@ -54,6 +59,11 @@ MEANINGS: dict[FindingName, str] = {
     "movement-differs": "A payment, refund, write-off … that is not what the audit log says, or is in one only.",
     "service-differs": "A service that the ledger posted otherwise, or not at all.",
     "rerating-differs": "An adjustment that is not what its lines, its price version or the ledger say.",
+    "invoice-differs": "An invoice that is not its lines, its document, what its closing took, or what it posted.",
+    "credit-note-differs": "A credit note that is not what it posted, or is more than its invoice.",
+    "tax-differs": "Tax in the ledger that is not the sum of invoices less credit notes.",
+    "receivable-differs": "A receivable that is not the open invoices and what no invoice has yet.",
+    "number-missing": "A gap in the numbers of invoices or credit notes, or one that was never given.",
 }
 
 

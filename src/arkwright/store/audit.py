@@ -12,6 +12,7 @@ from arkwright.store import pricing
 from arkwright.store.database import Connection, load_queries
 
 _queries = load_queries("audit")
+_invoice_queries = load_queries("audit_invoices")
 
 # The checks that one query each can do: its name, and the finding it makes.
 _CHECKS: dict[str, FindingName] = {
@@ -26,6 +27,13 @@ _CHECKS: dict[str, FindingName] = {
     "wrong_services": "service-differs",
     "wrong_reratings": "rerating-differs",
     "wrong_adjustments": "rerating-differs",
+    "wrong_documents": "invoice-differs",
+    "wrong_invoices": "invoice-differs",
+    "wrong_invoice_postings": "invoice-differs",
+    "wrong_credit_notes": "credit-note-differs",
+    "wrong_taxes": "tax-differs",
+    "wrong_receivables": "receivable-differs",
+    "missing_numbers": "number-missing",
     "wrong_balances": "account-differs",
     "wrong_usage": "usage-differs",
     "wrong_leagues": "usage-differs",
@@ -90,7 +98,8 @@ async def check_ledger(connection: Connection, limit: int) -> list[Finding]:
     """Everything that the ledger alone can contradict itself in; at most `limit` findings of each kind of check."""
     findings = []
     for query, name in _CHECKS.items():
-        rows = getattr(_queries, query)(connection, limit=limit)
+        queries = _queries if hasattr(_queries, query) else _invoice_queries
+        rows = getattr(queries, query)(connection, limit=limit)
         findings += [differs(name, row.subject, row.what, row.found, row.expected) async for row in rows]
     return findings
 
