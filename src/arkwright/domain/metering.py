@@ -96,6 +96,11 @@ class Circumstances(msgspec.Struct, frozen=True, omit_defaults=True):
 ONLINE = Circumstances()
 
 
+def video_tokens(seconds_ms: int, width: int, height: int, frames_per_second: int) -> int:
+    """As the trade counts them: seconds (read and made) × width × height × frames a second / 1024, rounded up."""
+    return -(-seconds_ms * width * height * frames_per_second // (1024 * 1000))
+
+
 def other_counts(usage: Usage) -> dict[str, int]:
     """The non-zero counts that have no column of their own."""
     counts = _other_counts_of(usage)
