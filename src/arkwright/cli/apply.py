@@ -1,13 +1,12 @@
 """`arkwright apply FILE`: bring a platform to what a file declares, and print what that changed."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from arkwright.basics.errors import InvalidInput
 from arkwright.cli import tables
+from arkwright.cli.files import read_text
 from arkwright.cli.options import JsonOption
 from arkwright.cli.target import HERE, TargetOptions
 
@@ -22,7 +21,7 @@ def apply(
     at: TargetOptions = HERE,
 ) -> None:
     """Bring the platform to what a file declares; what it does not mention stays. Applying it again changes nothing."""
-    text = _read(file)
+    text = read_text(file)
     with at.client() as client:
         applied = client.send_text("/apply", text, dry_run=str(dry_run).lower())
     if json_output:
@@ -72,12 +71,3 @@ def _without(part: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 _PARTS = {"tiers": _tier, "rules": _rule}
-
-
-def _read(file: Path) -> str:
-    try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text()
-    except OSError as error:
-        raise InvalidInput(f"cannot read {file}: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"cannot read {file}: it is not UTF-8 ({error.reason} at byte {error.start})") from None

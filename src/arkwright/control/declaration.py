@@ -80,8 +80,8 @@ class Entry(msgspec.Struct, frozen=True):
 class Declaration:
     """The entries in the order to apply them; `located` puts a line to what goes wrong with one."""
 
-    def __init__(self, text: str) -> None:
-        """Raises InvalidInput that begins with the line number."""
+    def __init__(self, text: str, *, drafts: bool = False) -> None:
+        """Raises InvalidInput that begins with the line number. `drafts`: prices may be unsound still."""
         if len(text.encode()) > BYTES_MAX:
             raise InvalidInput(f"a declaration has at most {BYTES_MAX // 1024 // 1024} MiB")
         try:
@@ -100,7 +100,7 @@ class Declaration:
         ]
         self._refuse_repeats()
         for entry in self.entries:
-            if isinstance(entry.spec, PriceSpec):
+            if isinstance(entry.spec, PriceSpec) and not drafts:
                 self._refuse_unsound(entry)
 
     def located(self, entry: Entry, error: ArkwrightError) -> ArkwrightError:

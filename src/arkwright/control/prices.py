@@ -4,7 +4,7 @@ Law: a version is never changed: another price is another version, and the same 
 that `domain/price_check.py` finds wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -109,6 +109,7 @@ async def ensure(session: Session, spec: PriceSpec) -> Change:
     if model is None:
         raise InvalidInput(f"there is no model {spec.model!r} to price", param="model")
     body = sound(spec, model.kind)
+    await pricing.lock(session.connection, spec.model, currency)  # Before the clock is read.
     at_us = _start_us(spec)
     before = await pricing.valid_at(session.connection, spec.model, currency, at_us)
     if before is not None and same(before, body.rules, body.windows):
@@ -189,8 +190,12 @@ def fields_of(price: PriceVersion) -> dict[str, Any]:
         return {**first, "tiers": [HigherTier(above_input_tokens=edge, **fields) for edge, fields in higher]}
     return {
         "rules": [written(rule) for rule in in_order(price.rules)],
-        "windows": {name: written_window(window) for name, window in price.windows.items()},
+        "windows": written_windows(price.windows),
     }
+
+
+def written_windows(windows: Mapping[str, Window]) -> dict[str, WindowSpec]:
+    return {name: written_window(window) for name, window in windows.items()}
 
 
 def view(price: PriceVersion) -> dict[str, Any]:

@@ -22,6 +22,17 @@ async def valid_at(connection: Connection, model: str, currency: str, at_us: int
     return version(row) if row else None
 
 
+async def after(connection: Connection, model: str, currency: str, at_us: int) -> PriceVersion | None:
+    """The next version to come."""
+    row = await _queries.price_after(connection, model=model, currency=currency, at=datetime_from_us(at_us))
+    return version(row) if row else None
+
+
+async def lock(connection: Connection, model: str, currency: str) -> None:
+    """Until the end of the transaction nobody else changes this price."""
+    await _queries.price_lock(connection, name=f"{model} {currency}")
+
+
 async def page(
     connection: Connection, *, model: str | None = None, currency: str | None = None, after: str = "", limit: int
 ) -> list[PriceVersion]:

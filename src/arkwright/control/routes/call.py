@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 from litestar.params import QueryParameter
 
-from arkwright.basics.errors import Unauthenticated
+from arkwright.basics.errors import InvalidInput, Unauthenticated
 from arkwright.basics.ids import secret_sha256
 from arkwright.control.platform import Platform
 from arkwright.control.session import PAGE_MAX, Session
@@ -47,6 +47,14 @@ Call = NamedDependency[AdminCall]
 async def call(request: Request[object, object, State]) -> AdminCall:
     platform: Platform = request.app.state.platform
     return AdminCall(platform, request.scope["state"]["actor"])
+
+
+async def text_of(request: Request[object, object, State]) -> str:
+    """A body that is a file, as it is. Raises InvalidInput for what is not UTF-8."""
+    try:
+        return (await request.body()).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"the file is not UTF-8: {error.reason} at byte {error.start}") from None
 
 
 async def require_admin(

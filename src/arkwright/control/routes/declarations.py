@@ -4,10 +4,9 @@ from litestar import MediaType, Request, get, post
 from litestar.datastructures import State
 from litestar.params import FromQuery
 
-from arkwright.basics.errors import InvalidInput
 from arkwright.control.apply import Applied, apply
 from arkwright.control.export import export
-from arkwright.control.routes.call import Call
+from arkwright.control.routes.call import Call, text_of
 
 
 @post("/apply", status_code=200)
@@ -15,11 +14,7 @@ async def apply_declaration(
     call: Call, request: Request[object, object, State], dry_run: FromQuery[bool] = False
 ) -> Applied:
     """The body is the file's text (`application/toml`). Answers when the data plane serves by it."""
-    try:
-        text = (await request.body()).decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"the file is not UTF-8: {error.reason} at byte {error.start}") from None
-    return await apply(call.platform, call.actor, text, dry_run=dry_run)
+    return await apply(call.platform, call.actor, await text_of(request), dry_run=dry_run)
 
 
 @get("/export", media_type=MediaType.TEXT)

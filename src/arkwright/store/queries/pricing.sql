@@ -29,3 +29,36 @@ ORDER BY model, currency, valid_from;
 INSERT INTO price_version (id, model, currency, rules, windows, valid_from)
 VALUES (:id, :model, :currency, :rules, :windows, :valid_from)
 ON CONFLICT (model, currency, valid_from) DO NOTHING;
+
+-- name: price_lock$
+-- One change of a model's price at a time; the lock ends with the transaction.
+SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended('arkwright.price ' || :name, 0))) AS locked;
+
+-- name: price_after^
+-- The next version that is to come.
+SELECT id, model, currency, rules, windows, valid_from, created_at
+FROM price_version WHERE model = :model AND currency = :currency AND valid_from > :at ORDER BY valid_from LIMIT 1;
+
+-- name: draft_insert!
+INSERT INTO price_draft (id, model, currency, rules, windows, origin, actor)
+VALUES (:id, :model, :currency, :rules, :windows, :origin, :actor);
+
+-- name: draft^
+SELECT id, model, currency, rules, windows, origin, actor, created_at, price_version, activated_at
+FROM price_draft WHERE id = :id;
+
+-- name: draft_locked^
+SELECT id, model, currency, rules, windows, origin, actor, created_at, price_version, activated_at
+FROM price_draft WHERE id = :id FOR UPDATE;
+
+-- name: draft_page
+SELECT id, model, currency, rules, windows, origin, actor, created_at, price_version, activated_at
+FROM price_draft
+WHERE id > :after AND (:model::text IS NULL OR model = :model) AND (:activated OR price_version IS NULL)
+ORDER BY id LIMIT :limit;
+
+-- name: draft_activated!
+UPDATE price_draft SET price_version = :price_version, activated_at = now() WHERE id = :id AND price_version IS NULL;
+
+-- name: draft_delete!
+DELETE FROM price_draft WHERE id = :id AND price_version IS NULL;
