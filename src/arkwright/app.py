@@ -20,6 +20,7 @@ from arkwright import __version__
 from arkwright.basics import clock, ids, log, secrets
 from arkwright.basics.errors import ArkwrightError, InvalidInput, Unavailable
 from arkwright.basics.settings import ENVIRONMENT_PREFIX, Settings, load
+from arkwright.domain import lots
 from arkwright.host import leftovers, lifeline, ports
 from arkwright.host.leases import LeaseWords
 from arkwright.host.lock import DirectoryLock
@@ -152,7 +153,9 @@ class _Platform:
         ended = leftovers.end(self._paths, _LEFTOVER_PATIENCE_S)
         if ended:
             logger.warning("took over from a supervisor that was killed", ended=",".join(ended))
-        LeaseWords.create(self._paths.lease_words, clock.now_us()).close()
+        epoch = clock.now_us()
+        LeaseWords.create(self._paths.lot_words, epoch, rows=lots.ROWS, limit_rows=0).close()
+        LeaseWords.create(self._paths.lease_words, epoch).close()  # The last: who waits for it finds the others.
 
     async def _start_database(self) -> None:
         if self._database is None:

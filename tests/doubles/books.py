@@ -27,6 +27,7 @@ class Books:
         self.journal_dir = root / "journal"
         self.journal_dir.mkdir()
         self.words = LeaseWords.create(root / "words", 1, rows=64, slots=4)
+        self.lot_words = LeaseWords.create(root / "lots", 1, rows=64, slots=4)
         self.settler = Settler(database, self.journal_dir, host="host_a")
         self.keeper = self.keeper_of(self.words)
         publisher = Publisher(database, self.words, root / "snapshot.msgpack", host="host_a")
@@ -35,7 +36,14 @@ class Books:
         )
 
     def keeper_of(self, words: LeaseWords) -> LeaseKeeper:
-        return LeaseKeeper(self.database, words, self.settler, host="host_a", journal_dir=self.journal_dir)
+        return LeaseKeeper(
+            self.database,
+            words,
+            self.settler,
+            host="host_a",
+            journal_dir=self.journal_dir,
+            lot_words=self.lot_words if words is self.words else None,
+        )
 
     async def value(self, query: str, *parameters: object) -> Any:
         async with self.database.connection() as connection:

@@ -21,6 +21,7 @@ from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.gateway.charging import Charging
 from arkwright.gateway.connection import Connection
+from arkwright.gateway.lots import Lots
 from arkwright.gateway.router import check, route
 from arkwright.gateway.state import State
 from arkwright.gateway.worker import Worker
@@ -64,6 +65,7 @@ class GatewayHost:
 
     worker: Worker
     words: LeaseWords
+    lot_words: LeaseWords
     writer: JournalWriter
     journal_dir: Path
     port: int
@@ -189,7 +191,9 @@ async def start(tmp_path: Path, content: Snapshot, **settings: Any) -> GatewayHo
     made.paths.make()
     words = LeaseWords.create(made.paths.lease_words, 1, rows=16, slots=4)
     words.ready = True
+    lot_words = LeaseWords.create(made.paths.lot_words, 1, rows=16, slots=4)
     slot = words.claim_slot(os.getpid(), "w_test")
+    lots = Lots(lot_words, lot_words.claim_slot(os.getpid(), "w_test"))
     writer = JournalWriter(
         made.paths.journal,
         incarnation="w_test",
@@ -198,7 +202,7 @@ async def start(tmp_path: Path, content: Snapshot, **settings: Any) -> GatewayHo
         segment_bytes=made.segment_bytes,
         call_soon_threadsafe=loop.call_soon_threadsafe,
     )
-    worker = Worker(loop, made, words, slot, Charging(writer, slot))
+    worker = Worker(loop, made, words, slot, Charging(writer, slot, lots))
     worker.use(State(content, b"\0" * 32))
     current = [made]
 
@@ -213,7 +217,9 @@ async def start(tmp_path: Path, content: Snapshot, **settings: Any) -> GatewayHo
         )
 
     server = await loop.create_server(connection, "127.0.0.1", 0)
-    host = GatewayHost(worker, words, writer, made.paths.journal, server.sockets[0].getsockname()[1], current)
+    host = GatewayHost(
+        worker, words, lot_words, writer, made.paths.journal, server.sockets[0].getsockname()[1], current
+    )
 
     async def sweep() -> None:
         while True:
@@ -233,6 +239,7 @@ async def stop(host: GatewayHost) -> None:
     host.writer.close()
     await asyncio.sleep(0.05)  # Aborted transports close in the next turns of the loop.
     host.words.close()
+    host.lot_words.close()
 
 
 async def _until_cancelled(server: asyncio.Server) -> None:

@@ -51,6 +51,7 @@ class DataDir:
         self.signing_key = self.secrets / "signing.key"
         self.supervisor_state = self.run / "supervisor.json"
         self.lease_words = self.run / "leases.words"
+        self.lot_words = self.run / "lots.words"
         self.snapshot = self.run / "snapshot.msgpack"
         self.sockets_link = self.run / "sockets"
         self.postgres_sockets_link = self.run / "postgres-sockets"

@@ -47,6 +47,10 @@ def set_(
     context_tokens: int | None = None,
     max_output_tokens: int | None = None,
     kind: Annotated[str | None, Parameter(help="chat or embedding.")] = None,
+    free_grant_tokens: Annotated[
+        int | None, Parameter(help="What each organization created from now on is given of it.")
+    ] = None,
+    free_grant_days: Annotated[int | None, Parameter(help="… and for how long; default: for ever.")] = None,
     json_output: JsonOption = False,
     at: TargetOptions = HERE,
 ) -> None:
@@ -59,6 +63,8 @@ def set_(
             "context_tokens": context_tokens,
             "max_output_tokens": max_output_tokens,
             "kind": kind,
+            "free_grant_tokens": free_grant_tokens,
+            "free_grant_days": free_grant_days,
         }
     )
     with at.client() as client:

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prices": ("arkwright.cli.prices:app", "The price book."),
     "discounts": ("arkwright.cli.discounts:app", "What an organization pays less than the book says."),
     "limits": ("arkwright.cli.limits:app", "How much may pass in a minute, at once, in a day and in a month."),
+    "lots": ("arkwright.cli.lots:app", "Free grants, resource packs and promotional credit."),
     "usage": ("arkwright.cli.usage:usage", "Show tokens, requests and charges."),
     "report": ("arkwright.cli.report:report", "Reports: spend, tokens, latency, margin, the league tables …"),
     "market": ("arkwright.cli.market:app", "Published figures of other vendors, beside one's own."),

@@ -17,6 +17,9 @@ Class = Annotated[
     str | None, Parameter(name="--class", help="external, internal or test; the token league counts external.")
 ]
 Industry = Annotated[str | None, Parameter(help="Such as automotive; frozen onto what is used.")]
+FreeOnly = Annotated[
+    bool | None, Parameter(negative="--no-free-only", help="Refuse what its lots do not cover, instead of charging it.")
+]
 Billing = Annotated[str | None, Parameter(help="prepaid or postpaid.")]
 
 
@@ -35,11 +38,13 @@ def create(
     industry: Industry = None,
     billing: Billing = None,
     currency: Annotated[str | None, Parameter(help="Three capital letters; chosen once.")] = None,
+    free_only: FreeOnly = None,
     json_output: JsonOption = False,
     at: TargetOptions = HERE,
 ) -> None:
     """Create an organization: external and prepaid, unless said otherwise."""
-    body = given({"name": name, "class": class_, "industry": industry, "billing": billing, "currency": currency})
+    who = {"name": name, "class": class_, "industry": industry, "billing": billing, "currency": currency}
+    body = given({**who, "free_only": free_only})
     with at.client() as client:
         tables.show(client.post("/organizations", body), json_output=json_output, columns=_COLUMNS)
 
@@ -62,11 +67,14 @@ def update(
     disabled: Annotated[
         bool | None, Parameter(negative="--enabled", help="Refuse its keys, or serve them again.")
     ] = None,
+    free_only: FreeOnly = None,
     json_output: JsonOption = False,
     at: TargetOptions = HERE,
 ) -> None:
     """Change what is given; the rest stays."""
-    body = given({"class": class_, "industry": industry, "billing": billing, "disabled": disabled})
+    body = given(
+        {"class": class_, "industry": industry, "billing": billing, "disabled": disabled, "free_only": free_only}
+    )
     with at.client() as client:
         answer = client.patch(f"/organizations/{segment(organization)}", body)
         tables.show(answer, json_output=json_output, columns=_COLUMNS)

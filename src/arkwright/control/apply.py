@@ -18,6 +18,7 @@ from arkwright.control import (
     discounts,
     keys,
     limits,
+    lots,
     members,
     models,
     organizations,
@@ -29,6 +30,7 @@ from arkwright.control.declaration import (
     Declaration,
     DeclaredKey,
     DeclaredLimit,
+    DeclaredLot,
     DeclaredMember,
     DeclaredOrganization,
     DeclaredProject,
@@ -36,6 +38,7 @@ from arkwright.control.declaration import (
 )
 from arkwright.control.keys import KeyChanges, KeySpec
 from arkwright.control.limits import LimitSpec
+from arkwright.control.lots import LotSpec
 from arkwright.control.members import MemberSpec
 from arkwright.control.organizations import OrganizationSpec
 from arkwright.control.platform import Platform
@@ -75,6 +78,8 @@ async def apply(platform: Platform, actor: str, text: str, *, dry_run: bool = Fa
     if not dry_run:
         if any(change.noun == "limit" for change in changes):
             await platform.lease_keeper.budgets.step()  # A new budget has been spent of already.
+        if any(change.noun in ("lot", "organization") and change.action == "create" for change in changes):
+            await platform.lease_keeper.step()  # A lot, or an organization with what models give to new ones.
         await platform.tell([change.id for change in changes if change.noun == "top_up"])
     count = [change.action for change in changes]
     return Applied(
@@ -202,6 +207,12 @@ async def _limit(session: Session, spec: DeclaredLimit) -> list[Change]:
     return [await limits.ensure(session, owner, LimitSpec(**fields))]
 
 
+async def _lot(session: Session, spec: DeclaredLot) -> list[Change]:
+    owner = await _owner(session, spec.organization)
+    fields = {name: value for name, value in given(spec).items() if name != "organization"}
+    return [await lots.give(session, owner, LotSpec(**fields), declared=True)]
+
+
 async def _owner(session: Session, reference: str) -> Organization:
     found = await tenancy.organization(session.connection, reference)
     if found is None:
@@ -220,4 +231,5 @@ _APPLY: dict[str, Callable[[Session, Any], Awaitable[list[Change]]]] = {
     "members": _member,
     "keys": _key,
     "limits": _limit,
+    "lots": _lot,
 }

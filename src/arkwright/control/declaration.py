@@ -17,6 +17,7 @@ from arkwright.control.discounts import DiscountSpec
 from arkwright.control.keys import KeySpec
 from arkwright.control.limits import LimitSpec
 from arkwright.control.line_locator import Path, lines_of
+from arkwright.control.lots import LotSpec
 from arkwright.control.members import MemberSpec
 from arkwright.control.models import ModelSpec
 from arkwright.control.organizations import OrganizationSpec
@@ -54,6 +55,12 @@ class DeclaredLimit(LimitSpec, kw_only=True, forbid_unknown_fields=True):
     organization: str
 
 
+class DeclaredLot(LotSpec, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Given once, however often the file is applied: the reference says whether it was."""
+
+    organization: str
+
+
 # The tables there are, in the order in which they are applied: what is referred to comes first.
 TABLES: dict[str, type[msgspec.Struct]] = {
     "providers": ProviderSpec,
@@ -66,6 +73,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "members": DeclaredMember,
     "keys": DeclaredKey,
     "limits": DeclaredLimit,
+    "lots": DeclaredLot,
 }
 
 
@@ -179,6 +187,8 @@ def _identities(entry: Entry) -> list[tuple[Any, ...]]:
         return [("members", spec.organization, spec.login)]
     if entry.table == "limits":
         return [("limits", spec.organization, spec.project, spec.key, spec.endpoint, spec.model)]
+    if entry.table == "lots":
+        return [("lots", spec.organization, spec.reference)]
     if entry.table != "keys":
         return [(entry.table, spec.name)]
     if spec.id is not None:

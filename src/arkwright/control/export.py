@@ -16,6 +16,7 @@ from arkwright.control import (
     discounts,
     keys,
     limits,
+    lots,
     members,
     models,
     organizations,
@@ -26,6 +27,7 @@ from arkwright.control import (
 from arkwright.store import catalog, pricing, tenancy
 from arkwright.store import discounts as discounts_store
 from arkwright.store import limits as limits_store
+from arkwright.store import lots as lots_store
 from arkwright.store.database import Connection
 from arkwright.store.tenancy import ApiKey, Organization
 
@@ -65,7 +67,8 @@ async def export(connection: Connection) -> str:
     owners = await _all(lambda after: tenancy.organizations(connection, after=after, limit=_BATCH))
     tables.append(("organizations", [await _organization(connection, owner) for owner in owners]))
     tables.append(("discounts", await _discounts(connection)))
-    for table, rows_of in (("projects", _projects), ("members", _members), ("keys", _keys), ("limits", _limits)):
+    of_owners = {"projects": _projects, "members": _members, "keys": _keys, "limits": _limits, "lots": _lots}
+    for table, rows_of in of_owners.items():
         tables.append((table, [row for owner in owners for row in await rows_of(connection, owner)]))
     return _HEAD + "".join(_entry(table, row) for table, rows in tables for row in rows)
 
@@ -150,6 +153,15 @@ async def _limits(connection: Connection, owner: Organization) -> list[Row]:
         if limit.scope == "key" and names[limit.name] != 1:
             shown["key"] = limit.subject  # Its name would not say which one is meant.
         rows.append(shown)
+    return rows
+
+
+async def _lots(connection: Connection, owner: Organization) -> list[Row]:
+    """Those that files gave: what was given otherwise is not for a file to give again."""
+    rows = []
+    for lot in await lots_store.declared(connection, owner.id):
+        moments = {"valid_from": lot.valid_from, "expires_at": lot.expires_at}
+        rows.append(lots.view(owner, lot) | {name: at.astimezone(UTC) for name, at in moments.items() if at})
     return rows
 
 

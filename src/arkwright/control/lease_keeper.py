@@ -1,4 +1,4 @@
-"""Keeps this host's lease words true to the ledger: grants balances, raises and lowers ceilings, frees dead slots.
+"""Keeps this host's lease words true to the ledger: grants balances and lots, sets ceilings, frees dead slots.
 
 Law: a ceiling rises only after PostgreSQL has granted it, and falls only together with the dead writer it served:
 closed in PostgreSQL first, then the ceiling lowered, then the slot's words zeroed; or for a withdrawal: the ceiling
@@ -6,9 +6,10 @@ first, under the lock that workers reserve under, then the lease in PostgreSQL. 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import psycopg
 import structlog
@@ -17,14 +18,38 @@ from arkwright.basics.errors import Unavailable
 from arkwright.control.limit_keeper import LimitKeeper
 from arkwright.control.settler import Settler
 from arkwright.host.leases import LeaseWords
-from arkwright.store import leases, ledger, settlement, tenancy
+from arkwright.store import leases, ledger, lots, settlement, tenancy
 from arkwright.store.database import Connection, Database
 
 _log = structlog.get_logger("leases")
 
 
+class Leased(Protocol):
+    """What is leased to hosts by the same arithmetic: balances (`store.leases`), lots (`store.lots`)."""
+
+    async def grant(
+        self, connection: Connection, host: str, *, rows: int, organization_ids: Sequence[str] | None = None
+    ) -> dict[str, int]: ...
+
+    async def ceilings(
+        self, connection: Connection, host: str, *, rows: int, organization_id: str | None = None
+    ) -> dict[int, int]: ...
+
+    async def forget(self, connection: Connection, host: str) -> None: ...
+
+
+class _Kept(NamedTuple):
+    """One file of words, and what it shows."""
+
+    words: LeaseWords
+    leased: Leased
+
+
 class LeaseKeeper:
-    """The only writer of ceilings on this host. `start()` once, then `run()`."""
+    """The only writer of ceilings on this host. `start()` once, then `run()`.
+
+    `lot_words`: the words of lots, beside those of balances; None leases no lots to this host.
+    """
 
     def __init__(
         self,
@@ -35,9 +60,12 @@ class LeaseKeeper:
         host: str,
         journal_dir: Path,
         interval_s: float = 0.25,
+        lot_words: LeaseWords | None = None,
     ) -> None:
         self._database = database
         self._words = words
+        self._lot_words = lot_words
+        self._kept = [_Kept(words, leases)] + ([_Kept(lot_words, lots)] if lot_words is not None else [])
         self._settler = settler
         self._host = host
         self._journal_dir = journal_dir
@@ -55,7 +83,8 @@ class LeaseKeeper:
         if not self._words.ready:
             await self._settle_former_epoch()
             async with self._lock, self._database.connection() as connection:
-                await leases.forget(connection, self._host)
+                for _, leased in self._kept:
+                    await leased.forget(connection, self._host)
             await self.step()
             await self.budgets.step()
             self._words.ready = True
@@ -77,21 +106,19 @@ class LeaseKeeper:
     async def step(self) -> None:
         """Grant what is free, set every ceiling, free the slots of writers that are dead and settled."""
         async with self._lock:
-            dead = [slot for slot in self._words.slots() if not slot.alive]
+            dead = [(words, slot) for words, _ in self._kept for slot in words.slots() if not slot.alive]
             async with self._database.connection() as connection:
                 # In this order: the ceilings read below leave out what these writers posted.
-                closed = await settlement.closed_among(connection, [slot.incarnation for slot in dead])
-                await leases.grant(connection, self._host, rows=self._words.rows)
-                ceilings = await leases.ceilings(connection, self._host, rows=self._words.rows)
-            for row, ceiling in ceilings.items():
-                self._words.set_ceiling(row, ceiling)
-            for slot in dead:
+                closed = await settlement.closed_among(connection, [slot.incarnation for _, slot in dead])
+                ceilings = await self._grant(connection)
+            self._set(ceilings)
+            for words, slot in dead:
                 # A worker that died before it made a journal has served nobody.
                 if slot.incarnation in closed or not (self._journal_dir / slot.incarnation).exists():
-                    self._words.reset_slot(slot.index)
+                    words.reset_slot(slot.index)
 
     async def refresh(self, organization_id: str | None = None) -> None:
-        """After a top-up: when this returns, the balance can be spent here; of one organization, or of all.
+        """After a top-up or a new lot: when this returns, it can be spent here; of one organization, or of all.
 
         Raises Unavailable or psycopg's OperationalError without a database.
         """
@@ -99,13 +126,8 @@ class LeaseKeeper:
             return await self.step()
         async with self._lock:
             async with self._database.connection() as connection:
-                only = [organization_id]
-                await leases.grant(connection, self._host, rows=self._words.rows, organization_ids=only)
-                ceilings = await leases.ceilings(
-                    connection, self._host, rows=self._words.rows, organization_id=organization_id
-                )
-            for row, ceiling in ceilings.items():
-                self._words.set_ceiling(row, ceiling)
+                ceilings = await self._grant(connection, organization_id)
+            self._set(ceilings)
 
     @asynccontextmanager
     async def withdrawing(self) -> AsyncIterator["Withdrawal"]:
@@ -140,6 +162,26 @@ class LeaseKeeper:
     def held(self, lease_row: int) -> int:
         """What open requests of this host still hold of the organization's balance, in pico."""
         return self._words.held(lease_row) if lease_row < self._words.rows else 0
+
+    def lot_held(self, lease_row: int) -> int:
+        """What they hold of a lot, in its units."""
+        words = self._lot_words
+        return words.held(lease_row) if words is not None and lease_row < words.rows else 0
+
+    async def _grant(self, connection: Connection, organization_id: str | None = None) -> list[dict[int, int]]:
+        """Lease what is free; returns the ceilings, for each file of words. Balances first: their locks come first."""
+        only = None if organization_id is None else [organization_id]
+        ceilings = []
+        for words, leased in self._kept:
+            await leased.grant(connection, self._host, rows=words.rows, organization_ids=only)
+            found = await leased.ceilings(connection, self._host, rows=words.rows, organization_id=organization_id)
+            ceilings.append(found)
+        return ceilings
+
+    def _set(self, ceilings: list[dict[int, int]]) -> None:
+        for (words, _), found in zip(self._kept, ceilings, strict=True):
+            for row, ceiling in found.items():
+                words.set_ceiling(row, ceiling)
 
     async def _settle_former_epoch(self) -> None:
         """Until no journal is left open but those of workers that have a slot in this file, and stalled ones."""

@@ -15,10 +15,14 @@ from arkwright.store.catalog import Model
 from arkwright.store.database import Connection
 
 CONTEXT_TOKENS_MAX = 2**31 - 1
+FREE_TOKENS_MAX = 10**15
+FREE_DAYS_MAX = 36_500
 
 
 class ModelFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A field left out stays as it is. Naming a provider takes the model away from its deployment, and the reverse."""
+    """A field left out stays as it is. Naming a provider takes the model away from its deployment, and the reverse.
+    `free_grant_tokens`: what each organization created from now on is given of it, for `free_grant_days` (for ever).
+    """
 
     kind: ModelKind | UnsetType = UNSET
     provider: str | UnsetType = UNSET
@@ -26,6 +30,8 @@ class ModelFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit
     upstream_name: str | UnsetType = UNSET
     context_tokens: int | UnsetType = UNSET
     max_output_tokens: int | UnsetType | None = UNSET
+    free_grant_tokens: int | UnsetType | None = UNSET
+    free_grant_days: int | UnsetType | None = UNSET
 
 
 class ModelSpec(ModelFields, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -77,6 +83,8 @@ def view(model: Model) -> dict[str, Any]:
         "upstream_name": model.upstream_name,
         "context_tokens": model.context_tokens,
         "max_output_tokens": model.max_output_tokens,
+        "free_grant_tokens": model.free_grant_tokens,
+        "free_grant_days": model.free_grant_days,
     }
     return {field: value for field, value in shown.items() if value is not None}
 
@@ -132,6 +140,10 @@ def _check(model: Model) -> None:
     limit = model.max_output_tokens
     if limit is not None and not 1 <= limit <= model.context_tokens:
         raise InvalidInput("max_output_tokens is 1 or more and at most context_tokens", param="max_output_tokens")
+    if model.free_grant_tokens is not None and not 1 <= model.free_grant_tokens <= FREE_TOKENS_MAX:
+        raise InvalidInput(f"free_grant_tokens is 1 to {FREE_TOKENS_MAX}", param="free_grant_tokens")
+    if model.free_grant_days is not None and not 1 <= model.free_grant_days <= FREE_DAYS_MAX:
+        raise InvalidInput(f"free_grant_days is 1 to {FREE_DAYS_MAX}", param="free_grant_days")
     if len(model.upstream_name) > 200 or not model.upstream_name.isprintable():
         raise InvalidInput("upstream_name has at most 200 printable characters", param="upstream_name")
 

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 from arkwright.basics.errors import Conflict, InvalidInput
 from arkwright.basics.ids import new_id
 from arkwright.basics.money import currency_code
+from arkwright.control import lots
 from arkwright.control.session import Change, Page, Session, given, missing, page, record, title
 from arkwright.domain.tenancy import Billing, OrganizationClass
 from arkwright.store import tenancy
@@ -21,13 +22,16 @@ INDUSTRY_LENGTH_MAX = 120
 class OrganizationFields(
     msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, rename={"class_": "class"}
 ):
-    """What may be said about an organization; a field left out stays as it is (or takes its default)."""
+    """What may be said about an organization; a field left out stays as it is (or takes its default). `free_only`: what
+    its lots do not cover is refused, never charged.
+    """
 
     class_: OrganizationClass | UnsetType = UNSET
     industry: str | UnsetType = UNSET
     billing: Billing | UnsetType = UNSET
     currency: str | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
+    free_only: bool | UnsetType = UNSET
 
 
 class OrganizationSpec(
@@ -75,6 +79,7 @@ def view(organization: Organization) -> dict[str, object]:
         "billing": organization.billing,
         "currency": organization.currency,
         "disabled": organization.disabled,
+        **({"free_only": True} if organization.free_only else {}),
     }
 
 
@@ -83,9 +88,11 @@ async def _insert(session: Session, spec: OrganizationSpec) -> Change:
     fields |= {"currency": session.currency, **given(spec), "name": title(spec.name)}
     organization = _checked(Organization(id=new_id("org"), created_at=datetime.now(UTC), **fields))
     await tenancy.insert_organization(session.connection, organization)
-    return await record(
+    change = await record(
         session, "organization", organization.name, id=organization.id, before=None, after=view(organization)
     )
+    await lots.give_free(session, organization)
+    return change
 
 
 async def _update(session: Session, before: Organization, fields: OrganizationFields) -> Change:

@@ -28,6 +28,7 @@ from arkwright.control.platform import Platform
 from arkwright.control.publisher import Publisher
 from arkwright.control.reconciler import Reconciler
 from arkwright.control.settler import Settler
+from arkwright.domain import lots
 from arkwright.host import lifeline
 from arkwright.host.leases import LeaseWords
 from arkwright.store import catalog, tenancy
@@ -109,13 +110,15 @@ class _Process:
         if not paths.host_id.exists():
             lifeline.write_atomically(paths.host_id, ids.new_id("host").encode())
         host = paths.host_id.read_text().strip()
+        # A role started by hand, without a supervisor.
+        if not paths.lot_words.exists():
+            LeaseWords.create(paths.lot_words, clock.now_us(), rows=lots.ROWS, limit_rows=0).close()
         if not paths.lease_words.exists():
-            LeaseWords.create(
-                paths.lease_words, clock.now_us()
-            ).close()  # A role started by hand, without a supervisor.
+            LeaseWords.create(paths.lease_words, clock.now_us()).close()
         words = LeaseWords.open(paths.lease_words)
+        lot_words = LeaseWords.open(paths.lot_words)
         settler = Settler(database, paths.journal, host=host)
-        keeper = LeaseKeeper(database, words, settler, host=host, journal_dir=paths.journal)
+        keeper = LeaseKeeper(database, words, settler, host=host, journal_dir=paths.journal, lot_words=lot_words)
         publisher = Publisher(database, words, paths.snapshot, host=host)
         return Platform(settings, database, master_key, words, publisher, settler, keeper), host
 

@@ -20,7 +20,7 @@ from arkwright.domain.discounts import Discount
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.host.leases import LeaseWords
-from arkwright.store import discounts, limits, pricing
+from arkwright.store import discounts, limits, lots, pricing
 from arkwright.store.database import Connection, Database, load_queries
 
 CHANNEL = "arkwright_config"
@@ -102,6 +102,7 @@ async def build(connection: Connection, host: str, at_us: int) -> Snapshot:
         prices=tuple(await pricing.in_force(connection, datetime_from_us(at_us))),
         limits=tuple(await limits.limits(connection)),
         hosts=await limits.hosts(connection, host),
+        lots=await lots.usable(connection, at_us),
     )
 
 

@@ -10,6 +10,8 @@ from typing import Literal
 import msgspec
 
 from arkwright.domain.charges import Charge
+from arkwright.domain.journal import Draw
+from arkwright.domain.lots import RESERVATION_PREFIX
 from arkwright.domain.pricing import ChargeLine, PriceVersion, Terms, discounted, rate, total
 
 FindingName = Literal[
@@ -29,6 +31,9 @@ FindingName = Literal[
     "usage-differs",
     "balance-below-zero",
     "lease-differs",
+    "lot-differs",
+    "lot-overdrawn",
+    "charge-misdrawn",
     "movement-differs",
     "service-differs",
     "rerating-differs",
@@ -56,6 +61,9 @@ MEANINGS: dict[FindingName, str] = {
     "usage-differs": "A roll-up that is not the sum of its charges.",
     "balance-below-zero": "A prepaid balance below zero, or below what is leased of it.",
     "lease-differs": "A lease that does not agree with what was posted.",
+    "lot-differs": "What is used of a lot is not the sum of what charges drew of it.",
+    "lot-overdrawn": "More is used of a lot than it had, or more is leased than is left of it.",
+    "charge-misdrawn": "Draws that the charge's lines and credits do not say, or of a lot that could not pay for it.",
     "movement-differs": "A payment, refund, write-off … that is not what the audit log says, or is in one only.",
     "service-differs": "A service that the ledger posted otherwise, or not at all.",
     "rerating-differs": "An adjustment that is not what its lines, its price version or the ledger say.",
@@ -110,7 +118,30 @@ def rated(charge: Charge, price: PriceVersion | None) -> list[Finding]:
     if _listed(lines) != _listed(due):
         what = f"lines are {_words(lines)}; its usage at {price.id!r} is {_words(due)}"
         findings.append(Finding("charge-misrated", subject, what))
-    return findings + [found for line in lines for found in _multiplied(subject, line)]
+    findings += [found for line in lines for found in _multiplied(subject, line)]
+    return findings + _misdrawn(subject, charge, lines)
+
+
+def _misdrawn(subject: str, charge: Charge, lines: tuple[ChargeLine, ...]) -> list[Finding]:
+    """Whether each lot that covers lines was drawn on by their units, and credits by what they paid."""
+    try:
+        drawn = {draw.lot: draw.units for draw in msgspec.convert(charge.draws, list[Draw])}
+    except msgspec.ValidationError as error:
+        return [Finding("charge-misdrawn", subject, f"its draws are none: {error}")]
+    covered: dict[str, int] = {}
+    for line in lines:
+        if line.lot and not line.lot.startswith(RESERVATION_PREFIX):
+            covered[line.lot] = covered.get(line.lot, 0) + line.quantity
+    findings = []
+    for lot, units in covered.items():
+        if drawn.get(lot) != units:
+            what = f"its draw of {lot} is {drawn.get(lot)}; its lines have {units} units covered by it"
+            findings.append(Finding("charge-misdrawn", subject, what))
+    credited = sum(units for lot, units in drawn.items() if lot not in covered)
+    if credited != charge.granted_pico or min(drawn.values(), default=1) <= 0 or len(drawn) != len(charge.draws):
+        what = f"credits paid {charge.granted_pico} of it; its draws of them are {credited}, {len(charge.draws)} in all"
+        findings.append(Finding("charge-misdrawn", subject, what))
+    return findings
 
 
 def _multiplied(subject: str, line: ChargeLine) -> list[Finding]:

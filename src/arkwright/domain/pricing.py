@@ -261,13 +261,22 @@ def extents(terms: Terms, circumstances: Circumstances = ONLINE) -> tuple[Extent
     )
 
 
-def worst_case(reachable: Iterable[Extent], input_tokens_max: int, output_tokens_max: int) -> int:
+def worst_case(
+    reachable: Iterable[Extent],
+    input_tokens_max: int,
+    output_tokens_max: int,
+    input_tokens_due: int | None = None,
+    output_tokens_due: int | None = None,
+) -> int:
     """The most a request of at most these lengths can cost: what a hold reserves.
 
-    A longer request may fall into a *cheaper* range, so every range that can be reached is looked at.
+    A longer request may fall into a *cheaper* range, so every range that can be reached is looked at. `…_due`: how many
+    of the tokens cost money, where lots cover the others; left out: all of them.
     """
+    input_tokens = input_tokens_max if input_tokens_due is None else input_tokens_due
+    output_tokens = output_tokens_max if output_tokens_due is None else output_tokens_due
     return max(
-        input_tokens_max * extent.input_pico + output_tokens_max * extent.output_pico
+        input_tokens * extent.input_pico + output_tokens * extent.output_pico
         for extent in reachable
         if (extent.above_input_tokens < input_tokens_max or not extent.above_input_tokens)
         and (extent.above_output_tokens < output_tokens_max or not extent.above_output_tokens)

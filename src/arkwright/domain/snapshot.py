@@ -4,6 +4,7 @@ import msgspec
 
 from arkwright.domain.catalog import Model
 from arkwright.domain.limits import Limit
+from arkwright.domain.lots import Lot
 from arkwright.domain.pricing import PriceVersion
 from arkwright.domain.tenancy import Key, Organization
 
@@ -22,6 +23,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     prices: tuple[PriceVersion, ...]  # Every version valid now or later, so that a scheduled price starts on time.
     limits: tuple[Limit, ...] = ()
     hosts: int = 1  # How many share every limit.
+    lots: tuple[Lot, ...] = ()  # Every lot usable now or later that is not used up.
 
 
 _encoder = msgspec.msgpack.Encoder()

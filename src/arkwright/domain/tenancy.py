@@ -27,6 +27,7 @@ class Organization(msgspec.Struct, frozen=True):
     lease_row: int  # Index of this organization's words in a host's lease file.
     disabled: bool = False
     discounts: tuple[Discount, ...] = ()  # Of now and to come.
+    free_only: bool = False  # Never charged: what its lots do not cover is refused.
 
 
 class Key(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -19,15 +19,17 @@ from arkwright.basics.ids import secret_sha256
 from arkwright.basics.money import decimal_from_pico
 from arkwright.domain.catalog import Model, ModelKind
 from arkwright.domain.discounts import discount_at
-from arkwright.domain.pricing import PriceVersion, Rule, Terms, worst_case
+from arkwright.domain.pricing import PriceVersion, Rule, Terms
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.holds import SLICE_TOKENS, SLICE_TOKENS_MIN, Hold
 from arkwright.gateway.limits import Coverage, Limits, refused
+from arkwright.gateway.lots import NO_COVER, Cost, Cover, Lots
 from arkwright.gateway.state import State
 from arkwright.host.permits import MONEY, Group, Permit, Permits, Refusal
 from arkwright.wire.http import Headers
 
+NOT_FREE = Refusal(-1, "balance", None)  # It would cost money, which its organization does not spend.
 UNPRICED = "unpriced"  # The price version on charges of the operator's own traffic without a price.
 
 
@@ -50,7 +52,8 @@ class Wanted(NamedTuple):
 
 
 class Admitted(NamedTuple):
-    """What was promised to a request: the price that holds for it, the money that is held, its place in the limits.
+    """What was promised to a request: the price that holds for it, the money that is held, its place in the limits, the
+    lots that pay.
 
     `hold`: where less than the worst case is held, and more has to be while it runs.
     """
@@ -60,6 +63,7 @@ class Admitted(NamedTuple):
     terms: Terms
     permit: Permit
     hold: Hold | None
+    cover: Cover = NO_COVER
 
     @property
     def hold_pico(self) -> int:
@@ -136,9 +140,10 @@ class Offer(NamedTuple):
 class Admission:
     """A worker's decisions under one state. Each step is a method: a policy is added as one."""
 
-    def __init__(self, state: State, permits: Permits) -> None:
+    def __init__(self, state: State, permits: Permits, lots: Lots | None = None) -> None:
         self._state = state
         self._permits = permits
+        self._lots = lots
         self._limits = Limits(state, permits)
 
     def admit(self, wanted: Wanted, *, leases_ready: bool) -> Admitted | Refused:
@@ -147,50 +152,62 @@ class Admission:
         organization = principal.organization
         terms = self._terms(organization, wanted.model, at_us)
         coverage = self._limits.of(organization, principal.key, wanted.endpoint, wanted.model.name)
-        if coverage.group.limited and not leases_ready:
+        cost = self._cost(organization, wanted.model, terms, coverage.group)
+        if (coverage.group.limited or cost.counts) and not leases_ready:
             raise Unavailable(
                 "Balances are still being loaded. Try again in a moment.", code="starting", retry_after_s=1
             )
-        offers = self._offers(wanted, terms, coverage.group)
+        outputs = self._outputs(wanted, coverage.group.limited or cost.counts)
         while True:
-            offer = offers.pop(0)
-            taken = self._permits.take(coverage.group, cost_pico=offer.cost_pico, tokens=offer.tokens, at_us=at_us)
+            offer = self._offer(wanted, cost, outputs.pop(0))
+            taken = self._take(organization, coverage.group, offer, at_us)
             if isinstance(taken, Permit):
-                return Admitted(principal, wanted.model, terms, taken, self._hold(wanted, terms, taken, offer))
-            if not offers or taken.held or taken.kind not in MONEY:
-                return Refused(self._in_words(taken, wanted, coverage, offer, at_us), taken.held, coverage.group)
+                return Admitted(
+                    principal, wanted.model, terms, taken, self._hold(wanted, cost, taken, offer), cost.cover
+                )
+            others = cost.give_back() and taken.kind == "balance"
+            if not outputs or taken.held or taken.kind not in MONEY:
+                error = self._in_words(taken, wanted, coverage, offer, at_us)
+                return Refused(error, taken.held or others, coverage.group)
 
-    def _offers(self, wanted: Wanted, terms: Terms, group: Group) -> list[Offer]:
-        """What may be held for it, the best first: its worst case; or, of what can be stopped, a first slice.
+    def _cost(self, organization: Organization, model: Model, terms: Terms, group: Group) -> Cost:
+        """What lots pay of it is looked for only where there are some."""
+        lots = self._state.lots(organization.id, model.name, terms.at_us) if self._lots is not None else ()
+        counts = group.money or bool(lots) or organization.free_only
+        return Cost(self._state.extents(terms) if counts else (), self._lots, lots)
+
+    def _outputs(self, wanted: Wanted, counted: bool) -> list[int]:
+        """How much output may be held for, the best first: the most; or, of what can be stopped, a first slice.
 
         A caller who named a bound is to have all of it, unless there is not so much money; one who named none would
         tie up a whole context's worth.
         """
-        most, extents = wanted.output_tokens_max, self._state.extents(terms) if group.money else ()
+        most = wanted.output_tokens_max
         slices = [tokens for tokens in (SLICE_TOKENS, SLICE_TOKENS_MIN) if tokens < most]
-        outputs = [most]
-        if slices and group.limited and all(target.traits.on_disconnect == "stop" for target in wanted.model.targets):
-            outputs = [most, *slices] if wanted.bounded else slices
-        counted = most if wanted.bounded else min(most, SLICE_TOKENS)
-        return [
-            Offer(
-                worst_case(extents, wanted.input_tokens_max, output) if extents else 0,
-                wanted.input_tokens_max + min(output, counted),
-                output,
-            )
-            for output in outputs
-        ]
+        if slices and counted and all(target.traits.on_disconnect == "stop" for target in wanted.model.targets):
+            return [most, *slices] if wanted.bounded else slices
+        return [most]
 
-    def _hold(self, wanted: Wanted, terms: Terms, permit: Permit, offer: Offer) -> Hold | None:
+    def _offer(self, wanted: Wanted, cost: Cost, output: int) -> Offer:
+        counted = output if wanted.bounded else min(output, SLICE_TOKENS)
+        return Offer(cost(wanted.input_tokens_max, output), wanted.input_tokens_max + counted, output)
+
+    def _take(self, organization: Organization, group: Group, offer: Offer, at_us: int) -> Permit | Refusal:
+        if organization.free_only and offer.cost_pico:
+            return NOT_FREE
+        return self._permits.take(group, cost_pico=offer.cost_pico, tokens=offer.tokens, at_us=at_us)
+
+    def _hold(self, wanted: Wanted, cost: Cost, permit: Permit, offer: Offer) -> Hold | None:
         if offer.output_tokens >= wanted.output_tokens_max:
             return None
         return Hold(
             self._permits,
             permit,
-            self._state.extents(terms) if permit.group.money else (),
+            cost,
             input_tokens=wanted.input_tokens_max,
             covered=offer.output_tokens,
             most=wanted.output_tokens_max,
+            free_only=wanted.principal.organization.free_only,
         )
 
     def headers(self, outcome: Admitted | Refused) -> Headers:
@@ -209,6 +226,13 @@ class Admission:
         self, refusal: Refusal, wanted: Wanted, coverage: Coverage, offer: Offer, at_us: int
     ) -> ArkwrightError:
         currency = wanted.principal.organization.currency
+        if refusal is NOT_FREE:
+            return PaymentRequired(
+                "This organization uses free tokens only, and what is left of them can't cover this request "
+                f"({wanted.input_tokens_max} input and {offer.output_tokens} output tokens). Ask for less "
+                "(max_tokens), or have an administrator allow it to pay.",
+                code="free_tokens_used_up",
+            )
         if refusal.kind != "balance":
             return refused(refusal, coverage, currency, offer.cost_pico, offer.tokens, at_us)
         return PaymentRequired(

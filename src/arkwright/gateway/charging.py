@@ -11,10 +11,12 @@ from arkwright.basics.clock import now_us
 from arkwright.basics.errors import Unavailable
 from arkwright.domain import journal as records
 from arkwright.domain.catalog import Target
+from arkwright.domain.lots import Covered
 from arkwright.domain.metering import Circumstances, Finish, Usage, UsageSource
 from arkwright.domain.pricing import rate, total
 from arkwright.gateway.admission import Admitted
 from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.lots import Lots
 from arkwright.host.leases import Slot
 from arkwright.host.permits import Permits
 from arkwright.store.journal import JournalWriter
@@ -81,9 +83,10 @@ def unrecorded() -> Unavailable:
 class Charging:
     """The one door from a worker's requests to its journal and its lease words."""
 
-    def __init__(self, journal: JournalWriter | None, slot: Slot) -> None:
+    def __init__(self, journal: JournalWriter | None, slot: Slot, lots: Lots | None = None) -> None:
         self._journal = journal
         self.permits = Permits(slot)
+        self.lots = lots
 
     @property
     def works(self) -> bool:
@@ -109,7 +112,7 @@ class Charging:
             currency=admitted.terms.price.currency,
         )
         if self._journal is None or not self.works:
-            self.permits.give_back(admitted.permit)
+            self._release(admitted)
             raise unrecorded()
         self._journal.append(records.encode(intent))
 
@@ -124,8 +127,10 @@ class Charging:
         """Charge a request; `on_durable` runs once the record is on disk. Returns the amount in pico."""
         # Whether a model thought is known by what it says; a book may price its answers apart.
         circumstances = Circumstances(thinking=metered.usage.reasoning_tokens > 0)
-        lines = rate(admitted.terms, metered.usage, circumstances)
-        amount, tokens = total(lines), metered.usage.all_input_tokens + metered.usage.all_output_tokens
+        charge = Covered(rate(admitted.terms, metered.usage, circumstances))
+        if self.lots is not None:
+            charge = self.lots.draw(admitted.cover, charge.lines)
+        amount = total(charge.lines)
         principal = admitted.principal
         organization = principal.organization
         record = records.Settled(
@@ -151,11 +156,12 @@ class Charging:
             usage_source=metered.source,
             currency=admitted.terms.price.currency,
             price_version=admitted.terms.price.id,
-            lines=lines,
+            lines=charge.lines,
             amount_pico=amount,
-            # Usage goes beyond what is held only when an upstream breaks its word; a balance never goes below zero.
-            uncollected_pico=amount - self.permits.settle(admitted.permit, amount_pico=amount, tokens=tokens),
+            uncollected_pico=self._collect(admitted, amount - charge.granted_pico, metered.usage),
             circumstances=circumstances,
+            granted_pico=charge.granted_pico,
+            draws=charge.draws,
             attempts=served.attempts,
         )
         assert self._journal is not None, "settled without an intent"
@@ -175,7 +181,7 @@ class Charging:
 
         `attempts`: what was tried, where a try may have cost the operator something.
         """
-        self.permits.give_back(admitted.permit)
+        self._release(admitted)
         assert self._journal is not None, "voided without an intent"
         if self._journal.failed is None:
             voided = records.Voided(
@@ -189,3 +195,17 @@ class Charging:
                 attempts,
             )
             self._journal.append(records.encode(voided))
+
+    def _collect(self, admitted: Admitted, amount_pico: int, usage: Usage) -> int:
+        """Close the permit; returns what the payer's money does not cover.
+
+        Usage goes beyond what is held only when an upstream breaks its word; a balance never goes below zero.
+        """
+        asked_pico = 0 if admitted.principal.organization.free_only else amount_pico
+        tokens = usage.all_input_tokens + usage.all_output_tokens
+        return amount_pico - self.permits.settle(admitted.permit, amount_pico=asked_pico, tokens=tokens)
+
+    def _release(self, admitted: Admitted) -> None:
+        self.permits.give_back(admitted.permit)
+        if self.lots is not None:
+            self.lots.release(admitted.cover)

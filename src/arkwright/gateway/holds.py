@@ -4,7 +4,9 @@ Only where the upstream can be stopped: what can't be is held at its worst from 
 Law: what is covered is held; so whoever stops at what is covered owes nothing that was not held.
 """
 
-from arkwright.domain.pricing import Extent, worst_case
+from typing import Literal
+
+from arkwright.gateway.lots import Cost
 from arkwright.host.permits import Kind, Permit, Permits
 
 SLICE_TOKENS = 64  # Output held at first, and then each time.
@@ -19,19 +21,23 @@ class Hold:
         self,
         permits: Permits,
         permit: Permit,
-        extents: tuple[Extent, ...],
+        cost: Cost,
         *,
         input_tokens: int,
         covered: int,
         most: int,
+        free_only: bool = False,
     ) -> None:
         self._permits = permits
         self._permit = permit
-        self._extents = extents
+        self._cost = cost
+        self._free_only = free_only
         self._input_tokens = input_tokens  # At most; exactly, once the engine has told.
         self._most = most
         self.covered = covered
-        self.lacking: Kind | None = None  # What was in the way when the last slice was not to be had.
+        self.lacking: Kind | Literal["free tokens"] | None = (
+            None  # What was in the way when the last slice was not to be had.
+        )
 
     def cover(self, used: int, input_tokens: int | None) -> bool:
         """Hold on for this much output and a slice more; False when it can't even cover what was used.
@@ -46,10 +52,14 @@ class Hold:
 
     @property
     def reason(self) -> str:
+        if self.lacking == "free tokens":
+            return "free_tokens_used_up"
         return "balance_exhausted" if self.lacking == "balance" else "budget_exhausted"
 
     @property
     def message(self) -> str:
+        if self.lacking == "free tokens":
+            return "The free tokens are used up: the answer ends where they did, since this organization does not pay."
         what = "balance" if self.lacking == "balance" else f"{self.lacking} budget"
         remedy = "Top up" if self.lacking == "balance" else "Have it raised"
         return f"The {what} is used up: the answer ends where the money did. {remedy} to get longer answers."
@@ -67,7 +77,11 @@ class Hold:
                 refused = middle
 
     def _extended(self, wanted: int) -> bool:
-        more_pico = self._cost(wanted) - self._permit.cost_pico
+        cost_pico = self._cost(self._input_tokens, wanted)
+        if cost_pico and self._free_only:
+            self.lacking = "free tokens"
+            return False
+        more_pico = cost_pico - self._permit.cost_pico
         tokens = wanted - self.covered
         lacking = self._permits.extend(self._permit, cost_pico=max(0, more_pico), tokens=tokens)
         if lacking is not None:
@@ -75,7 +89,3 @@ class Hold:
             return False
         self.covered = wanted
         return True
-
-    def _cost(self, output_tokens: int) -> int:
-        """Nothing where only a window of tokens counts it."""
-        return worst_case(self._extents, self._input_tokens, output_tokens) if self._extents else 0

@@ -19,6 +19,7 @@ from arkwright.basics.settings import Settings
 from arkwright.gateway.charging import Charging
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.lots import Lots
 from arkwright.gateway.router import check, route
 from arkwright.gateway.state import State, read_snapshot
 from arkwright.gateway.worker import Worker
@@ -58,8 +59,9 @@ class _Process:
         words = await self._lease_words()
         incarnation = ids.new_id("w")
         slot = words.claim_slot(os.getpid(), incarnation)
+        lots = self._lots(incarnation)
         journal = self._journal(loop, incarnation, slot)
-        worker = Worker(loop, self._settings, words, slot, Charging(journal, slot))
+        worker = Worker(loop, self._settings, words, slot, Charging(journal, slot, lots))
         if self._paths.snapshot.exists():  # Of a former life: good enough until control publishes the next.
             self._load(worker)
         server = await self._listen(loop, worker)
@@ -84,6 +86,13 @@ class _Process:
         while not self._paths.lease_words.exists() and now() < deadline:  # noqa: ASYNC110 - the file is made by another process
             await asyncio.sleep(SNAPSHOT_POLL_S)
         return LeaseWords.open(self._paths.lease_words)
+
+    def _lots(self, incarnation: str) -> Lots | None:
+        """None when an older supervisor made no words for lots: nothing is drawn until it is started anew."""
+        if not self._paths.lot_words.exists():
+            return None
+        words = LeaseWords.open(self._paths.lot_words)
+        return Lots(words, words.claim_slot(os.getpid(), incarnation))
 
     def _journal(self, loop: asyncio.AbstractEventLoop, incarnation: str, slot: Slot) -> JournalWriter | None:
         """None when nothing can be written (a full disk): the worker then answers 503, and says why on /readyz."""

@@ -9,7 +9,8 @@ from arkwright.basics.secrets import open_sealed
 from arkwright.domain import snapshot as snapshots
 from arkwright.domain.catalog import Model, Target
 from arkwright.domain.limits import Limit
-from arkwright.domain.metering import ONLINE, Circumstances
+from arkwright.domain.lots import Lot, ordered
+from arkwright.domain.metering import ONLINE, Circumstances, Mode
 from arkwright.domain.pricing import Extent, PriceVersion, Terms, extents
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
@@ -31,6 +32,10 @@ class State:
         self._secrets: dict[bytes, str] = {}
         self._prices: dict[tuple[str, str], list[PriceVersion]] = {}
         self._extents: dict[tuple[str, str, str, int, Circumstances], tuple[Extent, ...]] = {}
+        self._lots: dict[str, list[Lot]] = {}
+        self._lots_of: dict[tuple[str, str], tuple[Lot, ...]] = {}
+        for lot in snapshot.lots:
+            self._lots.setdefault(lot.organization_id, []).append(lot)
         for price in sorted(snapshot.prices, key=lambda price: price.valid_from_us):
             self._prices.setdefault((price.model, price.currency), []).append(price)
 
@@ -50,6 +55,17 @@ class State:
         if found is None:
             found = self._extents[key] = extents(terms, circumstances)
         return found
+
+    def lots(self, organization_id: str, model: str, at_us: int, mode: Mode = "online") -> tuple[Lot, ...]:
+        """Those that may pay for such a request, in the order in which they are drawn on."""
+        mine = self._lots.get(organization_id)
+        if mine is None:
+            return ()
+        found = self._lots_of.get((organization_id, model))
+        if found is None:
+            found = ordered(lot for lot in mine if not lot.models or model in lot.models)
+            self._lots_of[organization_id, model] = found
+        return tuple(lot for lot in found if lot.usable(at_us, mode))
 
     def secret(self, target: Target) -> str:
         """The upstream's key in clear; empty when it needs none. Opened once, kept in memory only."""

@@ -89,7 +89,7 @@ class Worker:
     def use(self, state: State) -> None:
         """Serve by a new snapshot from now on; requests under way keep the old one."""
         self._state = state
-        self._admission = Admission(state, self.charging.permits)
+        self._admission = Admission(state, self.charging.permits, self.charging.lots)
         self._heads.clear()
         self._slot.loaded_version = state.version
 

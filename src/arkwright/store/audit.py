@@ -40,6 +40,11 @@ _CHECKS: dict[str, FindingName] = {
     "overdrawn": "balance-below-zero",
     "wrong_leases": "lease-differs",
     "wrong_posted": "lease-differs",
+    "wrong_lots": "lot-differs",
+    "overdrawn_lots": "lot-overdrawn",
+    "foreign_draws": "charge-misdrawn",
+    "wrong_lot_leases": "lease-differs",
+    "wrong_lot_posted": "lease-differs",
 }
 
 

@@ -58,6 +58,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     context_tokens: int
     max_output_tokens: int | None
     created_at: datetime
+    free_grant_tokens: int | None = None  # What each new organization is given of it.
+    free_grant_days: int | None = None
 
 
 async def provider(connection: Connection, reference: str) -> Provider | None:

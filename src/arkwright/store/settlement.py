@@ -14,7 +14,7 @@ from arkwright.basics.errors import InternalError
 from arkwright.domain.charges import Charge, by_account, transaction_of
 from arkwright.domain.journal import Voided
 from arkwright.domain.usage import KEYS, SUMS, roll_up
-from arkwright.store import charge_rows, leases, ledger
+from arkwright.store import charge_rows, leases, ledger, lots
 from arkwright.store.database import Connection, Database, load_queries
 from arkwright.store.journal_reader import START, Position
 
@@ -97,6 +97,7 @@ async def close_writer(database: Database, writer: Writer) -> bool:
         closed: int = await _queries.close_writer(connection, incarnation=writer.incarnation)
         if closed:
             await leases.close(connection, writer.host, writer.incarnation)
+            await lots.close(connection, writer.host, writer.incarnation)
         return closed == 1
 
 
@@ -132,7 +133,7 @@ async def _post(connection: Connection, batch: JournalBatch, *, look: bool = Tru
 
 
 async def _post_charges(connection: Connection, batch: JournalBatch, charges: list[Charge]) -> None:
-    """Postings, charges, roll-ups and the lease of what is charged for the first time."""
+    """Postings, charges, roll-ups, leases and draws of what is charged for the first time."""
     incarnation, before = batch.writer.incarnation, batch.before
     reference = f"charges:{incarnation}:{before.segment}:{before.offset}"
     grouped = by_account(charges)
@@ -143,6 +144,7 @@ async def _post_charges(connection: Connection, batch: JournalBatch, charges: li
     usage = [dict(zip(KEYS + SUMS, (*key, *sums), strict=True)) for key, sums in roll_up(charges).items()]
     await _queries.add_usage(connection, usage=msgspec.json.encode(usage).decode())
     await leases.post(connection, batch.writer.host, incarnation, _collected(charges))
+    await lots.post(connection, batch.writer.host, incarnation, lots.drawn(charges))
 
 
 async def _insert(connection: Connection, numbered: list[tuple[Charge, int]]) -> None:

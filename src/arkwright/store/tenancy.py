@@ -4,6 +4,7 @@ Law: whatever belongs to an organization is only ever found together with that o
 thing is not there, whoever asks. A secret is stored as its SHA-256 and never leaves.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True, rename={"class_": 
     currency: str
     disabled: bool
     created_at: datetime
+    free_only: bool = False
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +87,12 @@ async def organization(connection: Connection, reference: str) -> Organization |
 async def organizations(connection: Connection, *, after: str = "", limit: int) -> list[Organization]:
     rows = _queries.organization_page(connection, after=after, limit=limit)
     return [Organization(**row._asdict()) async for row in rows]
+
+
+async def organization_names(connection: Connection, organization_ids: Sequence[str]) -> dict[str, str]:
+    """Id → name."""
+    rows = _queries.organization_names(connection, ids=sorted(set(organization_ids)))
+    return {row.id: row.name async for row in rows}
 
 
 async def insert_organization(connection: Connection, organization: Organization) -> None:

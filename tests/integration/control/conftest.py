@@ -69,11 +69,13 @@ async def platform(database: Database, tmp_path: Path) -> AsyncIterator[Platform
     journal_dir.mkdir()
     words = LeaseWords.create(tmp_path / "leases.words", 1, rows=256, slots=4)
     settler = Settler(database, journal_dir, host=HOST)
-    keeper = LeaseKeeper(database, words, settler, host=HOST, journal_dir=journal_dir)
+    lot_words = LeaseWords.create(tmp_path / "lots.words", 1, rows=256, slots=4)
+    keeper = LeaseKeeper(database, words, settler, host=HOST, journal_dir=journal_dir, lot_words=lot_words)
     await keeper.start()
     settings = Settings(data_dir=str(tmp_path), model_store=str(tmp_path / "models"))
     publisher = Publisher(database, words, tmp_path / "snapshot.msgpack", host=HOST)
     yield Platform(settings, database, bytes(range(32)), words, publisher, settler, keeper)
+    lot_words.close()
     words.close()
 
 

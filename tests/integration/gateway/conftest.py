@@ -50,6 +50,7 @@ async def gateway(tmp_path: Path, upstream: OpenAIUpstream) -> AsyncIterator[Gat
     models = {name: [target(upstream, model)] for name, model in BEHAVIOURS.items()}
     models["llama"] = [target(upstream, "mock", gateway_host.LLAMA)]
     models["engine"] = [target(upstream, "mock;gap_ms=30;tokens=50;cached=4", gateway_host.LLAMA)]
+    models["engine-long"] = [target(upstream, "mock;gap_ms=2;tokens=400", gateway_host.LLAMA)]
     models["engine-late"] = [target(upstream, "mock;wait_ms=300", gateway_host.LLAMA)]
     models["failover"] = [target(upstream, "mock;status=500", name="a"), target(upstream, "mock", name="b")]
     for how in ("die_after=0", "die_after=3", "garbage=1"):

@@ -20,7 +20,9 @@ async def list_organizations(call: Call, after: After = "", limit: Limit = LIMIT
 async def create_organization(call: Call, data: JSONBody[OrganizationSpec]) -> Organization:
     async with call.changing() as session:
         change = await organizations.create(session, data)
-        return await organizations.get(session.connection, change.id)
+        made = await organizations.get(session.connection, change.id)
+    await call.platform.lease_keeper.refresh(made.id)  # What models give to new organizations.
+    return made
 
 
 @get("/organizations/{organization:str}")
@@ -46,7 +48,10 @@ async def ensure_organization(
     async with call.changing() as session:
         spec = OrganizationSpec(name=organization, **given(data))
         change = await organizations.ensure(session, spec)
-        return await organizations.get(session.connection, change.id)
+        found = await organizations.get(session.connection, change.id)
+    if change.action == "create":
+        await call.platform.lease_keeper.refresh(found.id)
+    return found
 
 
 ROUTES = [list_organizations, create_organization, get_organization, update_organization, ensure_organization]

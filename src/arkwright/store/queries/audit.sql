@@ -369,3 +369,69 @@ SELECT concat_ws(' ', 'league of', dimension, value, class, 'on', day) AS subjec
 FROM due FULL JOIN league_daily AS kept USING (dimension, day, class, value)
 WHERE (due.requests, due.tokens) IS DISTINCT FROM (kept.requests, kept.tokens)
 ORDER BY 1 LIMIT :limit;
+
+-- name: wrong_lots
+WITH due AS (
+    SELECT draw.lot, sum(draw.units) AS units
+    FROM charge, jsonb_to_recordset(charge.draws) AS draw (lot text, units numeric)
+    WHERE charge.draws <> '[]' GROUP BY draw.lot
+)
+SELECT 'lot ' || coalesce(lot.id, due.lot) AS subject, 'what is used of it' AS what,
+       coalesce(lot.used::text, 'missing, as is the lot') AS found,
+       coalesce(due.units, 0) || ', which charges drew' AS expected
+FROM lot FULL JOIN due ON due.lot = lot.id
+WHERE lot.used IS DISTINCT FROM coalesce(due.units, 0)
+ORDER BY 1 LIMIT :limit;
+
+-- name: overdrawn_lots
+SELECT 'lot ' || lot.id AS subject, 'what is left of it' AS what, (lot.size - lot.used)::text AS found,
+       'no less than ' || greatest(leased.units, 0) || ', which is leased' AS expected
+FROM lot LEFT JOIN LATERAL (
+    SELECT coalesce(sum(granted - posted), 0) AS units FROM lot_lease WHERE lot_lease.lot_id = lot.id
+) AS leased ON true
+WHERE lot.size - lot.used < greatest(leased.units, 0)
+ORDER BY lot.id LIMIT :limit;
+
+-- name: foreign_draws
+-- A lot pays for its own organization, for its own models, after it began; and a credit in units of money only.
+SELECT 'event ' || replace(charge.event_id::text, '-', '') AS subject, 'the lot ' || lot.id || ' that it drew on' AS what,
+       'of ' || lot.organization_id || ' for ' || coalesce(nullif(array_to_string(lot.models, ', '), ''), 'every model')
+           || ' from ' || lot.valid_from AS found,
+       'one of ' || charge.organization_id || ' for ' || charge.model || ' at ' || charge.started_at AS expected
+FROM charge, jsonb_to_recordset(charge.draws) AS draw (lot text, units numeric) JOIN lot ON lot.id = draw.lot
+WHERE charge.draws <> '[]' AND (
+    lot.organization_id <> charge.organization_id
+    OR (cardinality(lot.models) > 0 AND charge.model <> ALL (lot.models))
+    OR charge.started_at < lot.valid_from OR charge.started_at >= lot.expires_at
+    OR coalesce(charge.circumstances ->> 'mode', 'online') <> ALL (lot.modes)
+    OR EXISTS (
+        SELECT FROM jsonb_array_elements(charge.lines) AS line
+        WHERE line ->> 'lot' = lot.id AND line ->> 'item' <> ALL (lot.items)
+    )
+    OR (lot.kind = 'credit' AND EXISTS (SELECT FROM jsonb_array_elements(charge.lines) AS line WHERE line ->> 'lot' = lot.id))
+)
+ORDER BY charge.event_id LIMIT :limit;
+
+-- name: wrong_lot_leases
+SELECT 'lease of lot ' || lot_lease.lot_id || ' to host ' || lot_lease.host AS subject,
+       'what its open workers posted' AS what, (lot_lease.posted - lot_lease.closed)::text AS found,
+       coalesce(posted.units, 0)::text AS expected
+FROM lot_lease LEFT JOIN (
+    SELECT writer.host, given.lot_id, sum(given.posted) AS units
+    FROM lot_posted AS given JOIN journal_writer AS writer USING (incarnation)
+    WHERE writer.closed_at IS NULL GROUP BY 1, 2
+) AS posted USING (host, lot_id)
+WHERE lot_lease.posted - lot_lease.closed <> coalesce(posted.units, 0)
+ORDER BY 1 LIMIT :limit;
+
+-- name: wrong_lot_posted
+SELECT 'journal ' || incarnation || ' for lot ' || lot_id AS subject, 'what it drew' AS what,
+       coalesce(kept.posted, 0)::text AS found, coalesce(due.units, 0)::text AS expected
+FROM lot_posted AS kept
+FULL JOIN (
+    SELECT charge.incarnation, draw.lot AS lot_id, sum(draw.units) AS units
+    FROM charge, jsonb_to_recordset(charge.draws) AS draw (lot text, units numeric)
+    WHERE charge.draws <> '[]' GROUP BY 1, 2
+) AS due USING (incarnation, lot_id)
+WHERE coalesce(kept.posted, 0) <> coalesce(due.units, 0)
+ORDER BY 1 LIMIT :limit;

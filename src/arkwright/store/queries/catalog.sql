@@ -61,14 +61,16 @@ UPDATE replica SET state = 'starting', last_error = '', observed_at = now() WHER
 
 -- name: model_by_reference^
 SELECT model.id, model.name, model.kind, provider.name AS provider, deployment.name AS deployment,
-       model.upstream_name, model.context_tokens, model.max_output_tokens, model.created_at
+       model.upstream_name, model.context_tokens, model.max_output_tokens, model.created_at,
+       model.free_grant_tokens, model.free_grant_days
 FROM model LEFT JOIN provider ON provider.id = model.provider_id
 LEFT JOIN deployment ON deployment.id = model.deployment_id
 WHERE model.id = :reference OR model.name = :reference;
 
 -- name: model_page
 SELECT model.id, model.name, model.kind, provider.name AS provider, deployment.name AS deployment,
-       model.upstream_name, model.context_tokens, model.max_output_tokens, model.created_at
+       model.upstream_name, model.context_tokens, model.max_output_tokens, model.created_at,
+       model.free_grant_tokens, model.free_grant_days
 FROM model LEFT JOIN provider ON provider.id = model.provider_id
 LEFT JOIN deployment ON deployment.id = model.deployment_id
 WHERE model.id > :after ORDER BY model.id LIMIT :limit;
@@ -77,12 +79,18 @@ WHERE model.id > :after ORDER BY model.id LIMIT :limit;
 SELECT name FROM model;
 
 -- name: model_insert!
-INSERT INTO model (id, name, kind, provider_id, deployment_id, upstream_name, context_tokens, max_output_tokens)
-VALUES (:id, :name, :kind, :provider_id, :deployment_id, :upstream_name, :context_tokens, :max_output_tokens);
+INSERT INTO model (
+    id, name, kind, provider_id, deployment_id, upstream_name, context_tokens, max_output_tokens, free_grant_tokens,
+    free_grant_days
+) VALUES (
+    :id, :name, :kind, :provider_id, :deployment_id, :upstream_name, :context_tokens, :max_output_tokens,
+    :free_grant_tokens, :free_grant_days
+);
 
 -- name: model_update!
 UPDATE model SET kind = :kind, provider_id = :provider_id, deployment_id = :deployment_id,
-    upstream_name = :upstream_name, context_tokens = :context_tokens, max_output_tokens = :max_output_tokens
+    upstream_name = :upstream_name, context_tokens = :context_tokens, max_output_tokens = :max_output_tokens,
+    free_grant_tokens = :free_grant_tokens, free_grant_days = :free_grant_days
 WHERE id = :id;
 
 -- name: model_delete!

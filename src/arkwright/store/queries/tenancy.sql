@@ -1,7 +1,7 @@
 -- Organizations, projects, people and members, API keys, admin keys.
 
 -- name: organization_by_reference^
-SELECT id, name, class AS class_, industry, billing, currency, disabled, created_at
+SELECT id, name, class AS class_, industry, billing, currency, disabled, created_at, free_only
 FROM organization WHERE id = :reference OR name = :reference;
 
 -- name: organization_lock^
@@ -9,8 +9,11 @@ FROM organization WHERE id = :reference OR name = :reference;
 SELECT id FROM organization WHERE id = :id FOR UPDATE;
 
 -- name: organization_page
-SELECT id, name, class AS class_, industry, billing, currency, disabled, created_at
+SELECT id, name, class AS class_, industry, billing, currency, disabled, created_at, free_only
 FROM organization WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- name: organization_names
+SELECT id, name FROM organization WHERE id = ANY (:ids);
 
 -- name: organization_rows_lock$
 -- One organization is made at a time; the lock ends with the transaction.
@@ -22,11 +25,13 @@ SELECT setval(pg_get_serial_sequence('organization', 'lease_row'),
               (SELECT coalesce(max(lease_row), -1) + 1 FROM organization), false);
 
 -- name: organization_insert!
-INSERT INTO organization (id, name, class, industry, billing, currency, disabled)
-VALUES (:id, :name, :class_, :industry, :billing, :currency, :disabled);
+INSERT INTO organization (id, name, class, industry, billing, currency, disabled, free_only)
+VALUES (:id, :name, :class_, :industry, :billing, :currency, :disabled, :free_only);
 
 -- name: organization_update!
-UPDATE organization SET class = :class_, industry = :industry, billing = :billing, disabled = :disabled WHERE id = :id;
+UPDATE organization SET class = :class_, industry = :industry, billing = :billing, disabled = :disabled,
+    free_only = :free_only
+WHERE id = :id;
 
 -- name: organization_lease_row$
 SELECT lease_row FROM organization WHERE id = :id;
