@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -219,6 +220,52 @@ def test_killed_between_steps_it_reserves_too_much_never_too_little(tmp_path: Pa
             assert words.reserved(0) == 0
         assert total >= 16_000
         survivor.close()
+
+
+class _Killed(Exception):
+    pass
+
+
+class _FewStores:
+    """Lease words whose writer dies after so many stores."""
+
+    def __init__(self, words: memoryview, stores: int) -> None:
+        self._words = words
+        self._left = stores
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._words[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if not self._left:
+            raise _Killed
+        self._left -= 1
+        self._words[key] = value
+
+
+def test_a_slot_that_was_half_reset_is_known_by_its_name_and_reset_again(tmp_path: Path) -> None:
+    """Control was killed amid it: the next one must still find whose slot it is, or it can never free it."""
+    for stores in range(30):
+        with LeaseWords.create(tmp_path / "words", 1, rows=2, slots=2) as words:
+            words.set_ceiling(1, 10**6)
+            slot = words.claim_slot(7, "inc_of_thirty_two_characters_123")
+            assert slot.reserve(1, 10)
+            slot.settle(1, 5, 5)
+            slot.close()
+            whole = words._words
+            words._words = _FewStores(whole, stores)  # type: ignore[assignment]
+            try:
+                words.reset_slot(0)
+            except _Killed:
+                words._words = whole
+                assert [info.incarnation for info in words.slots()] == ["inc_of_thirty_two_characters_123"]
+                words.reset_slot(0)
+            else:
+                words._words = whole
+            assert (words.slots(), words.reserved(1), words.held(1)) == ([], 0, 0)
+            words.claim_slot(8, "next").close()
+            assert [(info.incarnation, info.pid) for info in words.slots()] == [("next", 8)]
+    assert stores > 3
 
 
 FIGHTER = """

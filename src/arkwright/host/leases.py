@@ -221,8 +221,9 @@ class LeaseWords:
             at = self._row(row) + 1 + 2 * index
             if self._words[at] or self._words[at + 1]:
                 self._words[at] = self._words[at + 1] = 0
-        for word in (*range(_S_PID, _SLOT_WORDS), _S_STATE):  # The state last: a kill before it repeats all this.
-            self._words[header + word] = 0
+        # Last, and alone: after a kill before it all this is repeated, and the name is needed for that. Whoever claims
+        # the slot writes the rest.
+        self._words[header + _S_STATE] = _FREE
 
     def _write_slot(self, index: int, pid: int, name: bytes) -> None:
         header = self._slot_header(index)
