@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "limits": ("arkwright.cli.limits:app", "How much may pass in a minute, at once, in a day and in a month."),
     "lots": ("arkwright.cli.lots:app", "Free grants, resource packs and promotional credit."),
     "usage": ("arkwright.cli.usage:usage", "Show tokens, requests and charges."),
+    "costs": ("arkwright.cli.costs:app", "What the operator pays: the other side of the margin."),
     "report": ("arkwright.cli.report:report", "Reports: spend, tokens, latency, margin, the league tables …"),
     "market": ("arkwright.cli.market:app", "Published figures of other vendors, beside one's own."),
     "bill": ("arkwright.cli.bill:bill", "Show an organization's balance and charges."),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import structlog
 
 from arkwright.basics.errors import ArkwrightError
-from arkwright.control import leagues, proofs
+from arkwright.control import costs, leagues, proofs
 from arkwright.control.platform import Platform
 
 _TICK_S = 0.5
@@ -30,6 +30,7 @@ class Chore(NamedTuple):
 CHORES: tuple[Chore, ...] = (
     Chore("leagues", 5.0, leagues.follow),
     Chore("proofs", 60.0, proofs.seal_due),
+    Chore("costs", 5.0, costs.follow),
 )
 
 

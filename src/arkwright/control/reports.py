@@ -12,10 +12,11 @@ from arkwright.basics.errors import InvalidInput
 from arkwright.control.platform import Platform
 from arkwright.reports import journals, periods
 from arkwright.reports.report import Answer, Question, Report, Span
-from arkwright.store import leagues
+from arkwright.store import costs, leagues
 
 DEFAULT_PERIOD = "month"
 JOURNAL_BYTES_MAX = 128 * 1024 * 1024  # Read along with a league without being asked: a few seconds.
+COST_PAGES_MAX = 10  # What more there is to be rated, a chore rates; the margin says how much that is.
 
 
 class ReportView(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +73,11 @@ async def answer(platform: Platform, name: str, asked: Asked) -> Answer:
         journal_dir=paths.journal if short or asked.journals else None,
     )
     await platform.settler.catch_up()
-    await leagues.roll_up(platform.database)
+    if report.follows == "leagues":
+        await leagues.roll_up(platform.database)
+    elif report.follows == "costs":
+        await costs.meter_machines(platform.database)
+        await costs.follow(platform.database, pages_max=COST_PAGES_MAX)
     async with platform.database.snapshot() as connection:
         return await report.answer(connection, question)
 

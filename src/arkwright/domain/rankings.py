@@ -10,21 +10,26 @@ BASIS_POINTS = 10_000  # A share of 1 is 100.00 %.
 
 
 def shares(amounts: Sequence[int], *, of: int | None = None) -> list[int | None]:
-    """Each amount's part in basis points. `of`: the whole, where the amounts are not all of it.
-
-    What is cut off below a basis point goes to the largest remainders, the first of equals first.
-    """
+    """Each amount's part in basis points. `of`: the whole, where the amounts are not all of it."""
     whole = sum(amounts) if of is None else of
     if whole <= 0 or min(amounts, default=0) < 0 or sum(amounts) > whole:
         return [None] * len(amounts)
     rest = whole - sum(amounts)
     parts = [*amounts, rest] if rest else list(amounts)
-    found = [amount * BASIS_POINTS // whole for amount in parts]
-    missing = BASIS_POINTS - sum(found)
-    by_remainder = sorted(range(len(parts)), key=lambda index: (-(parts[index] * BASIS_POINTS % whole), index))
-    for index in by_remainder[:missing]:
-        found[index] += 1
-    return list(found[: len(amounts)])
+    return list(apportioned(BASIS_POINTS, parts)[: len(amounts)])
+
+
+def apportioned(amount: int, weights: Sequence[int]) -> list[int]:
+    """Whole parts in proportion that add up to the amount; the weights are not below zero, and their sum is above it.
+
+    What is cut off goes to the largest remainders, the first of equals first.
+    """
+    whole = sum(weights)
+    parts = [amount * weight // whole for weight in weights]
+    order = sorted(range(len(weights)), key=lambda place: (-(amount * weights[place] % whole), place))
+    for place in order[: amount - sum(parts)]:
+        parts[place] += 1
+    return parts
 
 
 def ranks(amounts: Sequence[int]) -> list[int]:

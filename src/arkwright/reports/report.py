@@ -105,7 +105,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One report. `dimensions`: what it can be grouped by, with `by` as the default; `alone`: by one at a time.
 
-    `whole`: the unit that a period is made of. `compares`: it tells growth against another period.
+    `whole`: the unit that a period is made of. `compares`: it tells growth against another period. `follows`: what is
+    brought up to date before it is read, beside the ledger itself.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     alone: bool = False
     whole: Literal["hour", "day"] = "hour"
     compares: bool = False
+    follows: Literal["", "leagues", "costs"] = ""
 
     async def answer(self, connection: Connection, question: Question) -> Answer:
         """Read in the connection's one transaction. Raises InvalidInput for a grouping it does not know."""

@@ -156,4 +156,5 @@ REPORT = Report(
     alone=True,
     whole="day",
     compares=True,
+    follows="leagues",
 )

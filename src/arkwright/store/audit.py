@@ -37,6 +37,8 @@ _CHECKS: dict[str, FindingName] = {
     "wrong_balances": "account-differs",
     "wrong_usage": "usage-differs",
     "wrong_leagues": "usage-differs",
+    "wrong_costs": "cost-differs",
+    "wrong_cost_revenue": "cost-differs",
     "overdrawn": "balance-below-zero",
     "wrong_leases": "lease-differs",
     "wrong_posted": "lease-differs",

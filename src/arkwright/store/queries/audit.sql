@@ -435,3 +435,36 @@ FULL JOIN (
 ) AS due USING (incarnation, lot_id)
 WHERE coalesce(kept.posted, 0) <> coalesce(due.units, 0)
 ORDER BY 1 LIMIT :limit;
+
+-- name: wrong_costs
+-- Sums of costs against their rows.
+WITH due AS (
+    SELECT date_trunc('hour', at, 'UTC') AS hour, organization_id, model, target, state, currency, revenue_currency,
+           ARRAY[count(*), count(*) FILTER (WHERE served), coalesce(sum(amount_pico), 0), sum(revenue_pico)]::numeric[]
+               AS sums
+    FROM attempt_cost GROUP BY 1, 2, 3, 4, 5, 6, 7
+), kept AS (
+    SELECT hour, organization_id, model, target, state, currency, revenue_currency,
+           ARRAY[attempts, served, amount_pico, revenue_pico]::numeric[] AS sums
+    FROM cost_hourly WHERE (attempts, served, amount_pico, revenue_pico) <> (0, 0, 0, 0)
+)
+SELECT concat_ws(' ', 'costs of', organization_id, model, 'at', target, state, to_char(hour, 'YYYY-MM-DD"T"HH24"Z"'))
+           AS subject,
+       'attempts, served, pico, revenue' AS what,
+       coalesce(kept.sums::text, 'missing') AS found, coalesce(due.sums::text, 'none') AS expected
+FROM due FULL JOIN kept USING (hour, organization_id, model, target, state, currency, revenue_currency)
+WHERE due.sums IS DISTINCT FROM kept.sums
+ORDER BY 1 LIMIT :limit;
+
+-- name: wrong_cost_revenue
+-- What cost rows say was earned, against their charges; a charge before the follower's place without a row is missing.
+SELECT 'event ' || replace(charge.event_id::text, '-', '') AS subject, 'the revenue of its cost row' AS what,
+       coalesce(cost.revenue_pico || ' ' || cost.revenue_currency, 'missing') AS found,
+       charge.amount_pico || ' ' || charge.currency AS expected
+FROM follower JOIN ledger_place AS place ON place.position <= follower.position
+JOIN charge ON charge.transaction_id = place.transaction_id
+    AND (place.position < follower.position OR charge.event_id <= follower.event_id)
+LEFT JOIN attempt_cost AS cost ON cost.event_id = charge.event_id AND cost.served
+WHERE follower.name = 'costs'
+  AND (cost.revenue_pico, cost.revenue_currency) IS DISTINCT FROM (charge.amount_pico, charge.currency)
+ORDER BY charge.event_id LIMIT :limit;
