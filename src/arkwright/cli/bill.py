@@ -11,7 +11,7 @@ from arkwright.cli.target import HERE, TargetOptions
 
 _FIELDS = (
     "organization", "billing", "currency", "balance", "held", "credited", "charged", "adjusted",
-    "uncollected", "services", "charges",
+    "granted", "uncollected", "services", "charges",
     "input_tokens", "cached_input_tokens", "output_tokens",
 )  # fmt: skip
 _LINE = ("model", "charges", "input_tokens", "cached_input_tokens", "output_tokens", "charged", "adjusted")

@@ -49,6 +49,7 @@ class BillLine(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_tokens: int
     charged: str
     adjusted: str
+    granted: str
     uncollected: str
 
 
@@ -56,7 +57,8 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True):
     """Counts are disjoint: `input_tokens` are those that came from no cache. Amounts are exact decimal strings.
 
     `balance`: the customer's money (prepaid), or below zero what is owed (postpaid). `held`: of it, promised to open
-    requests. `adjusted`: the part of `charged` that rerating added. `uncollected`: the part that no balance covered.
+    requests. Of `charged`, `adjusted` is what rerating added, `granted` what credit paid (units of grants and packs are
+    charged at nothing), `uncollected` what no balance covered.
     `services`: what was charged beside model calls.
     """
 
@@ -71,6 +73,7 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True):
     credited: str
     charged: str
     adjusted: str
+    granted: str
     uncollected: str
     services: str
     charges: int
@@ -106,6 +109,7 @@ async def bill(platform: Platform, reference: str, since: datetime | None, until
         credited=decimal_from_pico(credited),
         charged=decimal_from_pico(sum(part.amount_pico for part in sums)),
         adjusted=decimal_from_pico(sum(part.adjusted_pico for part in sums)),
+        granted=decimal_from_pico(sum(part.granted_pico for part in sums)),
         uncollected=decimal_from_pico(sum(part.uncollected_pico for part in sums)),
         services=decimal_from_pico(serviced),
         lines=[_line(part) for part in sums],
@@ -195,6 +199,7 @@ def _line(part: ModelSum) -> BillLine:
         model=part.model,
         charged=decimal_from_pico(part.amount_pico),
         adjusted=decimal_from_pico(part.adjusted_pico),
+        granted=decimal_from_pico(part.granted_pico),
         uncollected=decimal_from_pico(part.uncollected_pico),
         **{count: getattr(part, count) for count in _COUNTS},
     )

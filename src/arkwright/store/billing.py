@@ -22,6 +22,7 @@ class ModelSum(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_tokens: int
     amount_pico: int  # With what rerating changed.
     adjusted_pico: int  # Of it, by rerating.
+    granted_pico: int
     uncollected_pico: int
 
 

@@ -15,7 +15,7 @@ from arkwright.domain import journal as records
 from arkwright.domain import lots as rules
 from arkwright.domain.lots import Lot
 from arkwright.domain.metering import Usage
-from arkwright.store import lots
+from arkwright.store import billing, lots
 from tests.doubles.books import DEPOSIT, Books
 from tests.doubles.money import Worker, settled
 
@@ -205,3 +205,16 @@ async def test_the_terms_of_a_lot_are_never_changed(books: Books, tmp_path: Path
         with pytest.raises(Exception, match=r"never changed|append-only"):
             await books.execute(statement)
     await books.execute("UPDATE lot SET used = 1")
+
+
+async def test_a_bill_adds_up_with_what_credit_paid(books: Books) -> None:
+    credit = await give(books, "org_a", pico=3_000_000, reference="c")
+    worker = Worker(books.journal_dir, books.words)
+    worker.write(drawing(settled("org_a", Usage(output_tokens=3)), (credit, 3_000_000)))
+    await books.settler.catch_up()
+    async with books.database.connection() as connection:
+        [line] = await billing.charged_by_model(connection, "org_a", None, None)
+    assert (line.amount_pico, line.granted_pico, line.uncollected_pico) == (6_000_000, 3_000_000, 0)
+    balance = (await books.balances("org_a"))[("prepaid", "USD")]
+    assert balance == DEPOSIT - line.amount_pico + line.granted_pico
+    worker.stop()

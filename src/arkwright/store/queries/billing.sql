@@ -8,10 +8,12 @@ SELECT model, currency, count(*) AS charges,
        sum(reasoning_tokens)::bigint AS reasoning_tokens,
        sum(amount_pico) + coalesce(sum(adjusted.pico), 0) AS amount_pico,
        coalesce(sum(adjusted.pico), 0) AS adjusted_pico,
+       sum(granted_pico) + coalesce(sum(adjusted.granted_pico_delta), 0) AS granted_pico,
        sum(uncollected_pico) + coalesce(sum(adjusted.uncollected_pico_delta), 0) AS uncollected_pico
 FROM charge
 LEFT JOIN (
-    SELECT event_id, sum(delta_pico) AS pico, sum(uncollected_delta_pico) AS uncollected_pico_delta
+    SELECT event_id, sum(delta_pico) AS pico, sum(granted_delta_pico) AS granted_pico_delta,
+           sum(uncollected_delta_pico) AS uncollected_pico_delta
     FROM charge_adjustment WHERE organization_id = :organization_id GROUP BY event_id
 ) AS adjusted USING (event_id)
 WHERE organization_id = :organization_id
