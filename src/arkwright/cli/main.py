@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "discounts": ("arkwright.cli.discounts:app", "What an organization pays less than the book says."),
     "limits": ("arkwright.cli.limits:app", "How much may pass in a minute, at once, in a day and in a month."),
     "lots": ("arkwright.cli.lots:app", "Free grants, resource packs and promotional credit."),
+    "charges": ("arkwright.cli.charges:app", "What each request cost, and the lines that made it."),
     "usage": ("arkwright.cli.usage:usage", "Show tokens, requests and charges."),
     "costs": ("arkwright.cli.costs:app", "What the operator pays: the other side of the margin."),
     "report": ("arkwright.cli.report:report", "Reports: spend, tokens, latency, margin, the league tables …"),

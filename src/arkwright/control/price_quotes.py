@@ -63,8 +63,11 @@ class QuoteSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_d
     organization: str = ""
 
 
-class QuoteLine(msgspec.Struct, frozen=True, kw_only=True):
-    """`price` and `list_price` in the unit that prices are shown in; `rule`: its conditions, empty for none."""
+class QuoteLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`price` and `list_price` in the unit that prices are shown in; `rule`: its conditions, empty for none.
+
+    `lot`: what covers the line, so that its price is nothing.
+    """
 
     item: ChargeItem
     quantity: int
@@ -75,6 +78,7 @@ class QuoteLine(msgspec.Struct, frozen=True, kw_only=True):
     amount: str
     above_input_tokens: int
     rule: str
+    lot: str = ""
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +134,7 @@ def line_of(line: ChargeLine) -> QuoteLine:
         amount=decimal_from_pico(line.amount_pico),
         above_input_tokens=line.above_input_tokens,
         rule=line.rule,
+        lot=line.lot,
     )
 
 

@@ -106,7 +106,7 @@ def rated(charge: Charge, price: PriceVersion | None) -> list[Finding]:
         return [Finding("charge-misrated", subject, what)]
     try:
         lines = msgspec.convert(charge.lines, tuple[ChargeLine, ...])
-        discounts = {line.discount_bp for line in lines}
+        discounts = {line.discount_bp for line in lines if not line.lot}
         if len(discounts) > 1:
             what = f"its lines have several discounts: {', '.join(map(str, sorted(discounts)))} basis points"
             return [Finding("charge-misrated", subject, what)]

@@ -1,0 +1,123 @@
+"""Charges one by one: found, paged, filtered, and explained line by line."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from arkwright.basics.clock import datetime_from_us, now_us
+from arkwright.basics.ids import new_event_id
+from arkwright.domain import journal as records
+from arkwright.domain.metering import Usage
+from tests.doubles.money import PRICE, Worker, add_organization, add_price, settled
+from tests.integration.control.conftest import Admin
+
+pytestmark = pytest.mark.anyio
+
+HOUR_US = 3_600_000_000
+COUNT = 12
+
+
+@pytest.fixture
+async def served(admin: Admin) -> AsyncIterator[list[records.Settled]]:
+    """Charges of two organizations, ten minutes apart, oldest first."""
+    platform = admin.platform
+    async with platform.database.connection() as connection:
+        for name in ("org_a", "org_b"):
+            await add_organization(connection, name, billing="postpaid")
+        await add_price(connection)
+    worker = Worker(platform.settings.paths.journal, platform.words)
+    start = now_us() - 2 * HOUR_US
+    written = [
+        settled(
+            "org_b" if number % 3 == 2 else "org_a",
+            Usage(1_500 if number == 0 else 100 + number, 7, 0, 30, number),
+            event_id=at_us(start + number * HOUR_US // 6),
+            prepaid=False,
+            key_id=f"key_{number % 2}",
+            started_us=start + number * HOUR_US // 6,
+            discount_bp=1_250 if number == 0 else 0,
+        )
+        for number in range(COUNT)
+    ]
+    worker.write(*written)
+    yield written
+    worker.stop()
+
+
+def at_us(moment_us: int) -> bytes:
+    return (moment_us // 1000).to_bytes(6, "big") + new_event_id()[6:]
+
+
+def ids(found: list[Any]) -> list[str]:
+    return [row["id"].removeprefix("req_") for row in found]
+
+
+def newest_first(written: list[records.Settled], **wanted: Any) -> list[str]:
+    return [
+        record.event_id.hex()
+        for record in reversed(written)
+        if all(getattr(record, name) == value for name, value in wanted.items())
+    ]
+
+
+async def every(admin: Admin, **parameters: Any) -> list[str]:
+    """Page by page, three at a time."""
+    found: list[str] = []
+    after: dict[str, Any] = {}
+    while True:
+        page = await admin.get("/charges", limit=3, **parameters, **after)
+        found += ids(page["data"])
+        if not page["has_more"]:
+            return found
+        after = {"after": page["last_id"]}
+
+
+async def test_they_are_listed_newest_first_and_filtered(admin: Admin, served: list[records.Settled]) -> None:
+    assert await every(admin) == newest_first(served)
+    assert await every(admin, organization="org_a") == newest_first(served, organization_id="org_a")
+    assert await every(admin, key="key_1") == newest_first(served, key_id="key_1")
+    both = newest_first(served, organization_id="org_b", key_id="key_0")
+    assert await every(admin, organization="org_b", key="key_0", model=PRICE.model) == both
+    assert await every(admin, model="another") == []
+    since, until = (moment(served[number].started_us) for number in (3, 9))
+    expected = newest_first(served[3:9])
+    assert await every(admin, since=since, until=until) == expected
+    in_a = newest_first(served[3:9], organization_id="org_a")
+    assert await every(admin, organization="org_a", since=since, until=until) == in_a
+
+
+def moment(at: int) -> str:
+    return datetime_from_us(at).isoformat().replace("+00:00", "Z")
+
+
+async def test_a_charge_explains_itself(admin: Admin, served: list[records.Settled]) -> None:
+    first = served[0]
+    whole = await admin.get(f"/charges/req_{first.event_id.hex()}")
+    assert (whole["model"], whole["price_version"], whole["organization"]) == (PRICE.model, PRICE.id, "org_a")
+    assert whole["usage"] == {"input_tokens": 1_500, "cached_input_tokens": 7, "output_tokens": 30}
+    lines = {line["item"]: line for line in whole["lines"]}
+    assert lines["input"] == {
+        "item": "input",
+        "quantity": 1_500,
+        "unit": "token",
+        "price": "0.4375 per million tokens",
+        "list_price": "0.50 per million tokens",
+        "discount_percent": "12.50",
+        "amount": "0.00065625",
+        "above_input_tokens": 1_000,
+        "rule": "input > 1000 tokens",
+    }
+    assert sum(Decimal(line["amount"]) for line in lines.values()) == Decimal(whole["amount"])
+    assert (whole["adjustments"], whole["amount_now"]) == ([], whole["amount"])
+    for spelled in (first.event_id.hex(), first.event_id.hex().upper()):
+        assert (await admin.get(f"/charges/{spelled}"))["id"] == whole["id"]
+
+
+async def test_what_is_not_there_is_told(admin: Admin, served: list[records.Settled]) -> None:
+    for reference in ("req_" + "0" * 32, "nothing", "req_12", "0" * 33):
+        await admin.refused("GET", f"/charges/{reference}", None, 404)
+    assert (await admin.get("/charges", expect=404, organization="nobody"))["error"]["param"] == "organization"
+    assert (await admin.get("/charges", expect=400, after="last"))["error"]["param"] == "after"
+    assert (await admin.get("/charges", expect=400, since="2026-01-01T00:00:00"))["error"]["param"] == "since"
