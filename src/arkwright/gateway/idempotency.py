@@ -81,6 +81,7 @@ class Recorded(Exchange):
         self.begun, self.status = True, status
         kind = [(b"content-type", content_type)] if content_type is not None else []
         self._started = (status, [*kind, *(extra or ())], True)
+        self._client.limits = self.limits
         self._client.begin(status, content_type, extra, cors=cors, length=length)
 
     def write(self, data: bytes) -> None:
@@ -112,6 +113,7 @@ class Recorded(Exchange):
     def tell(self) -> None:
         """The last bytes, or all of them, to the client, should it still be there."""
         status, headers, in_parts = self._started
+        self._client.limits = self.limits  # Of this answer, not of what is replayed later: they stand differently then.
         if self._failure is not None:
             self._client.fail(*self._failure)
         elif in_parts:

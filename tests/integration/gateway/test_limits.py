@@ -1,6 +1,7 @@
 """Limits as callers meet them: refusals in OpenAI's shape, headers on every answer, counts corrected by real usage."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -77,6 +78,23 @@ async def test_requests_a_minute(host: GatewayHost, upstream: OpenAIUpstream) ->
         assert name in third.headers["access-control-expose-headers"]
     await host.quiet()
     assert len(host.settled()) == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_request_with_a_key_is_told_how_its_limits_stand(
+    host: GatewayHost, upstream: OpenAIUpstream, stream: bool
+) -> None:
+    limited(host, upstream, of_organization(requests_per_minute=1))
+    body = json.dumps({"model": "mock", "messages": [{"role": "user", "content": "hello"}], "stream": stream}).encode()
+    headers = {"authorization": f"Bearer {POSTPAID}", "idempotency-key": "k1"}
+    first = await host.call("POST", "/v1/chat/completions", body, headers)
+    assert first.headers["x-ratelimit-remaining-requests"] == "0"
+    again = await host.call("POST", "/v1/chat/completions", body, headers)
+    assert again.status == 200  # What is stored is nobody's limit.
+    assert again.headers["idempotent-replayed"] == "true"
+    other = await host.call("POST", "/v1/chat/completions", body, {**headers, "idempotency-key": "k2"})
+    refused(other)
+    assert other.headers["x-ratelimit-limit-requests"] == "1"
 
 
 async def test_another_organization_has_its_own(host: GatewayHost, upstream: OpenAIUpstream) -> None:
