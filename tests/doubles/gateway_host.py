@@ -32,6 +32,7 @@ from tests.doubles.journals import records_in
 UNIT = 10**12
 PREPAID, POSTPAID = "ak-prepaid", "ak-postpaid"
 SCOPED, DISABLED, EXPIRED, UNPRICED = "ak-scoped", "ak-disabled", "ak-expired", "ak-euro"
+OVERDUE = "ak-overdue"
 LLAMA = Traits(
     usage_source="engine",
     counts_choices=False,
@@ -151,6 +152,7 @@ def snapshot(models: dict[str, list[Target]], context_tokens: int = 32_768) -> S
         "org_pre": Organization("org_pre", "pre", "external", "cars", "prepaid", "USD", 0),
         "org_post": Organization("org_post", "post", "external", "cars", "postpaid", "USD", 1),
         "org_euro": Organization("org_euro", "euro", "external", "cars", "postpaid", "EUR", 2),
+        "org_late": Organization("org_late", "late", "external", "cars", "postpaid", "USD", 3, overdue=True),
     }
     keys = {
         secret_sha256(PREPAID): Key("key_pre", "org_pre", "prj_pre"),
@@ -159,6 +161,7 @@ def snapshot(models: dict[str, list[Target]], context_tokens: int = 32_768) -> S
         secret_sha256(DISABLED): Key("key_off", "org_post", "prj_post", disabled=True),
         secret_sha256(EXPIRED): Key("key_old", "org_post", "prj_post", expires_at_us=1),
         secret_sha256(UNPRICED): Key("key_euro", "org_euro", "prj_euro"),
+        secret_sha256(OVERDUE): Key("key_late", "org_late", "prj_late"),
     }
     rules = (Rule("input", 250_000), Rule("cached_input", 50_000), Rule("output", 2_000_000))
     return Snapshot(

@@ -75,6 +75,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     idempotency_bytes_max: Annotated[
         int, _meaning("Room for all kept answers on this host; beyond it the oldest go.", ge=0)
     ] = 1024**3
+    close_months_after_h: Annotated[
+        int, _meaning("Hours after its end at which a month is closed into invoices; 0: by hand only.", ge=0, le=672)
+    ] = 0
     log_level: Annotated[str, _meaning("debug, info, warning or error.", pattern="^(debug|info|warning|error)$")] = (
         "info"
     )

@@ -156,6 +156,18 @@ def _database(patient: Patient) -> Iterator[Finding]:
         yield Finding("clock", "wrong", apart, "run a time service (chrony, systemd-timesyncd) on both machines")
 
 
+def _books(patient: Patient) -> Iterator[Finding]:
+    facts = health.book_facts(inspection.database_url(patient.settings, patient.state))
+    if facts is None:
+        return
+    when = f"{facts.checked_at:%Y-%m-%d %H:%M} UTC"
+    if facts.findings:
+        words = f"{facts.findings} findings in the check of {when}; {facts.first}"
+        yield Finding("books", "wrong", words, "run `arkwright audit check`: it names each of them")
+    else:
+        yield Finding("books", "ok", f"everything agreed in the check of {when}")
+
+
 def _journal(patient: Patient) -> Iterator[Finding]:
     directory = patient.settings.paths.journal
     if not directory.is_dir():
@@ -232,5 +244,5 @@ def _existing(path: Path) -> Path:
 
 
 CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
-    _directory, _port, _processes, _control, _database, _journal, _engine, _clock, _secrets,
+    _directory, _port, _processes, _control, _database, _books, _journal, _engine, _clock, _secrets,
 )  # fmt: skip

@@ -20,7 +20,7 @@ from arkwright.host.lock import Holder
 from arkwright.host.supervisor import ProcessInfo
 from arkwright.store import health
 from arkwright.store.embedded import EmbeddedPostgres
-from arkwright.store.health import JournalFacts
+from arkwright.store.health import BookFacts, JournalFacts
 
 PROBE_TIMEOUT_S = 3.0
 
@@ -48,6 +48,7 @@ class View(msgspec.Struct, frozen=True):
     snapshot_version: int | None
     workers: list[WorkerView]
     journal: JournalFacts
+    books: BookFacts | None
 
 
 def view(settings: Settings) -> View:
@@ -79,6 +80,7 @@ def view(settings: Settings) -> View:
         snapshot_version=snapshot_version,
         workers=workers,
         journal=health.journal_facts(paths.journal, url if database_answers else None),
+        books=health.book_facts(url if database_answers else None),
     )
 
 

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ledger": ("arkwright.cli.ledger:app", "Double entry: what moved; payments, refunds, services, write-offs."),
     "exports": ("arkwright.cli.exports:app", "Usage and cost as files that other systems read."),
     "invoices": ("arkwright.cli.invoices:app", "Close months; invoices, credit notes, whom they are written to."),
+    "dunning": ("arkwright.cli.dunning:app", "Who pays afterwards and is late."),
     "rerate": ("arkwright.cli.rerate:rerate", "Charge a period again under another price, by the difference."),
     "audit": ("arkwright.cli.audit:app", "Proof that the bill equals what was served."),
     "config": ("arkwright.cli.config:config", "Show every setting, its value, where it came from, and its meaning."),

@@ -2,6 +2,7 @@
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from arkwright.basics import clock, settings
@@ -49,4 +50,7 @@ def _show(seen: View) -> None:
     console.print(f"control   {seen.control}", soft_wrap=True)
     console.print(f"database  {seen.database}", soft_wrap=True)
     console.print(f"snapshot  version {seen.snapshot_version}; {len(seen.workers)} workers, {len(behind)} behind")
+    if seen.books is not None and seen.books.findings:
+        found = f"{seen.books.findings} findings on {seen.books.checked_at:%Y-%m-%d %H:%M} UTC ({seen.books.first})"
+        console.print(f"books     [red]do not agree[/]: {escape(found)}; run `arkwright audit check`", soft_wrap=True)
     console.print(f"journal   {seen.journal.written_bytes:,} bytes written, {unsettled} not in the ledger yet")

@@ -17,6 +17,7 @@ from arkwright.domain.audit import Finding
 from arkwright.domain.charges import Charge, charge_of
 from arkwright.domain.pricing import PriceVersion
 from arkwright.store import audit as store
+from arkwright.store import rerating
 from arkwright.store.audit import SettledJournal
 from arkwright.store.database import Connection, Database
 from arkwright.store.frames import Flaw, Frame
@@ -59,6 +60,20 @@ async def verify(database: Database, journal_dir: Path, *, host: str, settler: S
                 audit.found(Finding("journal-missing", f"journal {incarnation}", "its directory is not there"))
                 await audit.charges_without_journal(incarnation)
         await audit.other_charges(host)
+        await audit.adjustments()
+        audit.found(*await store.check_ledger(connection, _FINDINGS_MAX))
+        audit.checked |= await store.counted(connection)
+    return audit.report()
+
+
+async def check(database: Database, settler: Settler | None = None) -> Report:
+    """Everything that the database alone can contradict itself in, without the journals: what comes round daily."""
+    if settler is not None:
+        await settler.catch_up()
+    async with database.snapshot() as connection:
+        audit = _Audit(connection, await store.prices(connection))
+        await audit.every_charge()
+        await audit.adjustments()
         audit.found(*await store.check_ledger(connection, _FINDINGS_MAX))
         audit.checked |= await store.counted(connection)
     return audit.report()
@@ -120,6 +135,23 @@ class _Audit:
                 while page := await store.charges(self._connection, incarnation, above, _TO_END, _PAGE):
                     self._rate(page)
                     above = page[-1].sequence
+
+    async def every_charge(self) -> None:
+        """Rate each charge again, whatever its journal."""
+        for incarnation in await store.charged_incarnations(self._connection):
+            above = _FROM_START
+            while page := await store.charges(self._connection, incarnation, above, _TO_END, _PAGE):
+                self._rate(page)
+                above = page[-1].sequence
+
+    async def adjustments(self) -> None:
+        """Rate each adjusted charge again, by the version that its adjustment says."""
+        self.checked["adjustments"] = after = 0
+        while page := await rerating.adjusted(self._connection, after, _PAGE):
+            for one in page:
+                self.checked["adjustments"] += 1
+                self.found(*rules.readjusted(one.charge, self._prices.get(one.version), one.version, one.lines))
+            after = page[-1].id
 
     async def _compare(self, incarnation: str, frames: list[Frame], above: int, upto: int) -> None:
         """Records and charges with above < sequence ≤ upto."""

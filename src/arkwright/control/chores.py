@@ -11,7 +11,7 @@ from typing import NamedTuple
 import structlog
 
 from arkwright.basics.errors import ArkwrightError
-from arkwright.control import costs, leagues, proofs
+from arkwright.control import checks, costs, dunning, invoices, leagues, proofs
 from arkwright.control.platform import Platform
 
 _TICK_S = 0.5
@@ -31,6 +31,9 @@ CHORES: tuple[Chore, ...] = (
     Chore("leagues", 5.0, leagues.follow),
     Chore("proofs", 60.0, proofs.seal_due),
     Chore("costs", 5.0, costs.follow),
+    Chore("closings", 600.0, invoices.close_due),
+    Chore("dunning", 60.0, dunning.chore),
+    Chore("checks", 600.0, checks.check_due),
 )
 
 

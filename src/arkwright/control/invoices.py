@@ -93,6 +93,18 @@ async def close(platform: Platform, actor: str, period: str, reference: str | No
     return closed
 
 
+async def close_due(platform: Platform) -> None:
+    """A chore: close last month, once it has been over for as long as the setting says (0: by hand only)."""
+    after_h = platform.settings.close_months_after_h
+    month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    if not after_h or datetime.now(UTC) < month + timedelta(hours=after_h):
+        return
+    async with platform.reading() as connection:
+        if not await periods.any_open(connection, month):
+            return
+    await close(platform, "chore closings", f"{month - timedelta(days=1):%Y-%m}")
+
+
 async def listing(connection: Connection, reference: str | None, after: str, limit: int) -> Page[InvoiceView]:
     owner = None if reference is None else (await organizations.get(connection, reference)).id
     rows = await invoices.page(connection, organization_id=owner, after=after, limit=limit + 1)

@@ -13,6 +13,7 @@ from arkwright.domain.charges import Charge
 from arkwright.domain.journal import Draw
 from arkwright.domain.lots import RESERVATION_PREFIX
 from arkwright.domain.pricing import ChargeLine, PriceVersion, Terms, discounted, rate, total
+from arkwright.domain.rerating import Charged, rerated
 
 FindingName = Literal[
     "journal-damaged",
@@ -144,6 +145,23 @@ def _misdrawn(subject: str, charge: Charge, lines: tuple[ChargeLine, ...]) -> li
         what = f"credits paid {charge.granted_pico} of it; its draws of them are {credited}, {len(charge.draws)} in all"
         findings.append(Finding("charge-misdrawn", subject, what))
     return findings
+
+
+def readjusted(charge: Charged, price: PriceVersion | None, version: str, lines: object) -> list[Finding]:
+    """Whether an adjustment's lines are what the charge comes to at the version it says."""
+    subject = f"event {charge.event_id}"
+    if version == charge.price_version:
+        due = charge.lines
+    elif price is None:
+        return [Finding("rerating-differs", subject, f"price_version {version!r} of an adjustment does not exist")]
+    else:
+        try:
+            due = rerated(charge, price).lines
+        except ValueError as error:
+            return [Finding("rerating-differs", subject, f"it cannot be rated by {version!r}: {error}")]
+    if lines != msgspec.to_builtins(list(due)):
+        return [Finding("rerating-differs", subject, f"lines at {version!r} are {lines}; they should be {_words(due)}")]
+    return []
 
 
 def _multiplied(subject: str, line: ChargeLine) -> list[Finding]:

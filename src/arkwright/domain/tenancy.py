@@ -28,6 +28,7 @@ class Organization(msgspec.Struct, frozen=True):
     disabled: bool = False
     discounts: tuple[Discount, ...] = ()  # Of now and to come.
     free_only: bool = False  # Never charged: what its lots do not cover is refused.
+    overdue: bool = False  # Its invoices are, beyond their grace: requests are refused until it pays.
 
 
 class Key(msgspec.Struct, frozen=True, omit_defaults=True):

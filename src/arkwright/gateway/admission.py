@@ -104,6 +104,12 @@ def authenticate(state: State, exchange: Exchange) -> Principal:
         raise Forbidden(
             "This organization is disabled. Ask the operator of the platform.", code="organization_disabled"
         )
+    if organization.overdue:
+        raise Forbidden(
+            "This organization is suspended, because its invoices are overdue. Requests are served again once they are"
+            " paid; ask the operator of the platform if they have been.",
+            code="account_overdue",
+        )
     return Principal(key, organization)
 
 

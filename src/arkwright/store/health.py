@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -65,6 +66,31 @@ def journal_facts(journal: Path, url: str | None) -> JournalFacts:
     settled = {(incarnation, segment): offset for incarnation, segment, offset in rows}
     behind = sum(max(0, size - settled.get(segment, 0)) for segment, size in sizes.items())
     return JournalFacts(len(sizes), written, behind)
+
+
+class BookFacts(msgspec.Struct, frozen=True):
+    """What the last check of the books found; `first` is one of the findings."""
+
+    checked_at: datetime
+    findings: int
+    first: str = ""
+
+
+def book_facts(url: str | None) -> BookFacts | None:
+    """None when nothing was checked yet, or nobody can be asked."""
+    if url is None:
+        return None
+    query = "SELECT checked_at, findings, omitted FROM book_check ORDER BY id DESC LIMIT 1"
+    try:
+        with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+            row = connection.execute(query).fetchone()
+    except psycopg.Error:
+        return None
+    if row is None:
+        return None
+    checked_at, findings, omitted = row
+    first = f"{findings[0]['name']}: {findings[0]['subject']}" if findings else ""
+    return BookFacts(checked_at.astimezone(UTC), len(findings) + omitted, first)
 
 
 def sync_time_us(directory: Path, times: int = 5) -> int:

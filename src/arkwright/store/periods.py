@@ -38,6 +38,11 @@ async def refuse_closed(connection: Connection, organization_id: str, at: dateti
         )
 
 
+async def any_open(connection: Connection, until: datetime) -> bool:
+    """Whether an organization has not closed what was before this moment."""
+    return bool(await _queries.any_open(connection, until=until))
+
+
 async def lock(connection: Connection, organization_id: str) -> None:
     await _queries.lock_books(connection, organization_id=organization_id)
 

@@ -15,6 +15,7 @@ from arkwright.gateway.upstream import Call
 from tests.doubles.gateway_host import (
     DISABLED,
     EXPIRED,
+    OVERDUE,
     POSTPAID,
     PREPAID,
     SCOPED,
@@ -270,6 +271,7 @@ async def test_an_upstream_that_uses_more_than_the_worst_case_never_overdraws(ga
         (EXPIRED, 401, "api_key_expired"),
         (SCOPED, 404, "model_not_found"),
         (UNPRICED, 503, "model_not_priced"),
+        (OVERDUE, 403, "account_overdue"),
     ],
 )
 async def test_who_may_not_is_told_why(gateway: GatewayHost, key: str, status: int, code: str) -> None:

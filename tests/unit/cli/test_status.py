@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from arkwright.cli.doctor import Patient
 from arkwright.host import lifeline, lock
 from arkwright.host.lifeline import SupervisorState
 from arkwright.store import health
+from arkwright.store.health import BookFacts
 
 STATE = SupervisorState(1, "127.0.0.1", 1, 0, "0", {})
 
@@ -54,3 +56,24 @@ def test_advice_about_the_database_is_for_the_one_there_is(tmp_path: Path, monke
         (finding,) = doctor._database(patient)
         assert advice in finding.mend
     assert health.CONNECT_TIMEOUT_S <= 3
+
+
+def test_books_that_do_not_agree_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = BookFacts(datetime(2026, 11, 24, 3, 5, tzinfo=UTC), 2, "tax-differs: tax of org_a in USD")
+    monkeypatch.setattr(health, "book_facts", lambda _: facts)
+    [finding] = doctor._books(Patient(Settings(data_dir=str(tmp_path)), None, True))
+    assert (finding.state, finding.found) == (
+        "wrong", "2 findings in the check of 2026-11-24 03:05 UTC; tax-differs: tax of org_a in USD"
+    )  # fmt: skip
+    monkeypatch.setattr(lifeline, "read_state", lambda _: STATE)
+    held = lock.DirectoryLock.acquire(tmp_path / "lock")
+    try:
+        status.status(data_dir=tmp_path)
+    finally:
+        held.release()
+    assert "books     do not agree: 2 findings" in capsys.readouterr().out
+    monkeypatch.setattr(health, "book_facts", lambda _: BookFacts(facts.checked_at, 0))
+    [finding] = doctor._books(Patient(Settings(data_dir=str(tmp_path)), None, True))
+    assert finding.state == "ok"

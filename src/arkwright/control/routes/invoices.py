@@ -7,7 +7,7 @@ import msgspec
 from litestar import Response, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from arkwright.control import invoice_html, invoice_pdf, invoices, organizations, profiles
+from arkwright.control import dunning, invoice_html, invoice_pdf, invoices, organizations, profiles
 from arkwright.control.invoices import Closed, Credited, CreditNoteSpec, InvoiceView
 from arkwright.control.profiles import IssuerFields, ProfileFields
 from arkwright.control.routes.call import LIMIT, After, Call, Limit
@@ -69,9 +69,11 @@ async def get_invoice_pdf(call: Call, number: FromPath[str]) -> Response[bytes]:
 async def credit_invoice(call: Call, number: FromPath[str], data: JSONBody[CreditNoteSpec]) -> Credited:
     """Take back a part of an invoice, or all of it: once for each reference."""
     async with call.platform.database.connection() as connection:
-        credited = await invoices.credit(call.platform.session(connection, call.actor), number, data)
-        stored = await invoices.get(connection, number)
-    await call.platform.tell([stored.organization_id])
+        session = call.platform.session(connection, call.actor)
+        credited = await invoices.credit(session, number, data)
+        owner = await organizations.get(connection, (await invoices.get(connection, number)).organization_id)
+        await dunning.review(session, owner)
+    await call.platform.tell([owner.id])
     return credited
 
 

@@ -6,7 +6,7 @@ from litestar import get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from arkwright.basics.errors import NotFound
-from arkwright.control import ledger, organizations, services
+from arkwright.control import dunning, ledger, organizations, services
 from arkwright.control.ledger import LedgerAccount, LedgerTransaction, MoneySpec, Moved
 from arkwright.control.routes.call import LIMIT, Call, Limit
 from arkwright.control.services import ServiceSpec
@@ -39,6 +39,7 @@ async def move_money(
     async with call.platform.withdrawing(call.actor) as (session, withdrawal):
         owner = await organizations.get(session.connection, organization)
         moved: Moved = await ledger.OPERATIONS[operation](session, withdrawal, owner, data)
+        await dunning.review(session, owner)
     await call.platform.tell([owner.id])
     return moved
 

@@ -18,3 +18,9 @@ SELECT coalesce(max(id), 0) FROM ledger_transaction;
 -- name: insert_close!
 INSERT INTO period_close (organization_id, period, until, watermark, actor)
 VALUES (:organization_id, :period, :until, :watermark, :actor);
+
+-- name: any_open$
+SELECT EXISTS (
+    SELECT FROM organization
+    WHERE NOT EXISTS (SELECT FROM period_close WHERE organization_id = organization.id AND until >= :until)
+);

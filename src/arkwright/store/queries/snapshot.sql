@@ -1,7 +1,9 @@
 -- What a snapshot is built from: everything the data plane must know, read at one moment.
 
 -- name: organizations
-SELECT id, name, class AS class_, industry, billing, currency, lease_row, disabled, free_only FROM organization;
+SELECT id, name, class AS class_, industry, billing, currency, lease_row, disabled, free_only,
+       coalesce(dunning.state = 'suspended', false) AS overdue
+FROM organization LEFT JOIN dunning ON dunning.organization_id = organization.id;
 
 -- name: keys
 SELECT secret_sha256, id, organization_id, project_id, models, expires_at, disabled FROM api_key;
