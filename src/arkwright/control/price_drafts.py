@@ -281,7 +281,9 @@ def _from_file(text: str, model: str, currency: str) -> PriceFields:
         entries = [entry for entry in entries if entry.spec.model == model and currency in ("", entry.spec.currency)]
     if len(entries) != 1:
         wrong = "several" if entries else "none"
-        raise InvalidInput(f"line 1: the file has {wrong} for {model!r}; a draft is of one price")
+        raise InvalidInput(
+            f"line 1: of the file's prices {wrong} are of {model!r}; keep one price, or name its model so"
+        )
     try:
         body_from(entries[0].spec)
     except InvalidInput as error:
@@ -323,7 +325,7 @@ def _name(draft: Draft) -> str:
 def _refuse_activated(draft: Draft) -> None:
     if draft.price_version is not None:
         raise Conflict(
-            f"draft {draft.id} was activated already and became {draft.price_version}; a draft is activated once, so"
+            f"{draft.id} was activated already and became {draft.price_version}; a draft is activated once, so"
             " make another",
             param="draft",
         )

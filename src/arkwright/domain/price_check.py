@@ -16,7 +16,7 @@ from arkwright.domain.pricing import KINDS, ChargeItem, Rule, Window
 
 RULES_MAX = 400
 WINDOWS_MAX = 24
-_PIECES_MAX = 50_000  # Of the space of uses, cut up by rules; more is a book that no person could read either.
+_PIECES_MAX = 100_000  # Of the uses of an item, cut up by its rules; more is a book that no person could read either.
 _DAY_MINUTES = 24 * 60
 _NO_END = 0
 _UNNAMED = "any other"
@@ -111,6 +111,7 @@ class _Space:
         self.windows = [*windows, *([""] if len(covered) < _DAY_MINUTES else [])]
         sizes = (self.inputs, self.outputs, self.modes, self.tiers, self.thinking, self.resolutions, self.windows)
         self.all: _Box = tuple((1 << len(values)) - 1 for values in sizes)
+        self._cut = 0
 
     def box(self, rule: Rule) -> _Box:
         """Where the rule holds."""
@@ -139,6 +140,16 @@ class _Space:
         whole[_TIER] = _bit(self.tiers, ONLINE.service_tier)
         whole[_RESOLUTION] = _bit(self.resolutions, ONLINE.resolution)
         return tuple(whole)
+
+    def uncovered(self, box: _Box, covers: Iterable[_Box]) -> _Box | None:
+        """A part of the box that none of the others covers."""
+        holes = [box]
+        for cover in covers:
+            holes = [piece for hole in holes for piece in _without(hole, cover)]
+            self._cut += len(holes)
+            if self._cut > _PIECES_MAX:
+                raise _TooIntricate
+        return holes[0] if holes else None
 
     def words(self, hole: _Box, within: _Box) -> str:
         """What is special about a part of a larger part."""
@@ -186,7 +197,7 @@ def _clash(mine: list[Rule], boxes: list[_Box], space: _Space, later: int, earli
     if inside:
         return f"is priced twice {_under(rule)}"
     settled = [box for third, box in zip(mine, boxes, strict=True) if third.within(rule) and third.within(other)]
-    hole = _uncovered(both, settled)
+    hole = space.uncovered(both, settled)
     if hole is None:
         return ""
     return (
@@ -206,7 +217,7 @@ def _gaps(rules: Sequence[Rule], windows: Mapping[str, Window]) -> list[Trouble]
         seen: set[_Box] = set()
         for place, rule in mine:
             offer = space.offer(rule)
-            hole = None if offer in seen else _uncovered(offer, covers)
+            hole = None if offer in seen else space.uncovered(offer, covers)
             seen.add(offer)
             if hole is not None:
                 found.append(Trouble(f"{item} has no price for {space.words(hole, offer)}", place, "item"))
@@ -220,7 +231,7 @@ def _unsold(rules: Sequence[Rule], windows: Mapping[str, Window], kind: str) -> 
     for item in SOLD.get(kind, ()):
         mine = [rule for rule in rules if rule.item == item]
         space = _Space(mine, windows)
-        hole = _uncovered(space.ordinary(), [space.box(rule) for rule in mine])
+        hole = space.uncovered(space.ordinary(), [space.box(rule) for rule in mine])
         if hole is not None:
             where = "the default tier online" if hole == space.ordinary() else space.words(hole, space.ordinary())
             hint = f" for {where}" if mine else '; write "0.00" if it is free'
@@ -234,17 +245,6 @@ def _chain(item: ChargeItem) -> list[ChargeItem]:
     while (fallback := KINDS[names[-1]].fallback) is not None:
         names.append(fallback)
     return names
-
-
-def _uncovered(box: _Box, covers: Iterable[_Box]) -> _Box | None:
-    """A part of the box that none of the others covers."""
-    holes, cut = [box], 1
-    for cover in covers:
-        holes = [piece for hole in holes for piece in _without(hole, cover)]
-        cut += len(holes)
-        if cut > _PIECES_MAX:
-            raise _TooIntricate
-    return holes[0] if holes else None
 
 
 def _without(box: _Box, cover: _Box) -> list[_Box]:

@@ -12,6 +12,7 @@ from arkwright.domain import journal as records
 from arkwright.domain.metering import Usage
 from tests.doubles.money import PRICE, Worker, add_organization, add_price, settled
 from tests.integration.control.conftest import Admin
+from tests.integration.control.test_prices import MODEL
 
 pytestmark = pytest.mark.anyio
 
@@ -113,6 +114,23 @@ async def test_a_charge_explains_itself(admin: Admin, served: list[records.Settl
     assert (whole["adjustments"], whole["amount_now"]) == ([], whole["amount"])
     for spelled in (first.event_id.hex(), first.event_id.hex().upper()):
         assert (await admin.get(f"/charges/{spelled}"))["id"] == whole["id"]
+
+
+async def test_a_rerated_charge_says_what_became_of_it(admin: Admin, served: list[records.Settled]) -> None:
+    await admin.apply(MODEL.replace('name = "m"', f'name = "{PRICE.model}"'))
+    dearer = {"model": PRICE.model, "input_per_million": "1", "output_per_million": "4"}
+    version = (await admin.post("/prices", dearer))["id"]
+    period = {"since": moment(served[0].started_us), "until": moment(served[0].started_us + 1), "price": version}
+    assert (await admin.post("/organizations/org_a/reratings", period))["changed"] == 1
+    whole = await admin.get(f"/charges/{served[0].event_id.hex()}")
+    (changed,) = whole["adjustments"]
+    assert changed["price_version"] == version
+    assert {(line["list_price"], line["discount_percent"]) for line in changed["lines"]} == {
+        ("1.00 per million tokens", "12.50"),
+        ("4.00 per million tokens", "12.50"),
+    }
+    assert Decimal(whole["amount"]) + Decimal(changed["delta"]) == Decimal(whole["amount_now"])
+    assert Decimal(whole["amount_now"]) == sum(Decimal(line["amount"]) for line in changed["lines"])
 
 
 async def test_what_is_not_there_is_told(admin: Admin, served: list[records.Settled]) -> None:

@@ -191,6 +191,6 @@ async def test_a_file_with_several_prices_has_one_of_the_model(admin: Admin) -> 
     text = PRICE.replace('"m"', '"other"') + PRICE + euros.replace('"m"', '"other"')
     assert (await sent(admin, "/file", text, model="m"))["currency"] == "CNY"
     several = await sent(admin, "/file", text + euros, model="m", expect=400)
-    assert "several for 'm'" in several["error"]["message"]
+    assert "several are of 'm'" in several["error"]["message"]
     assert (await sent(admin, "/file", text + euros, model="m", currency="EUR"))["currency"] == "EUR"
     await sent(admin, "/file", PRICE.replace('"0.8"', '"0.00000001"'), model="m", expect=400)
