@@ -24,6 +24,10 @@ class ServedAdmin:
     async def run(self, command: Callable[..., T], *arguments: Any, **options: Any) -> T:
         return await asyncio.to_thread(command, *arguments, at=self.at, **options)
 
+    async def call(self, function: Callable[..., T], *arguments: Any, **parameters: Any) -> T:
+        """The same for a method of a client."""
+        return await asyncio.to_thread(function, *arguments, **parameters)
+
 
 @asynccontextmanager
 async def served(platform: Platform, admin_key: str) -> AsyncIterator[ServedAdmin]:

@@ -8,6 +8,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from arkwright.basics.errors import ArkwrightError, Unavailable
+from arkwright.cli import files as written
 from arkwright.cli import tables
 from arkwright.cli.client import Client
 from arkwright.cli.fields import moment
@@ -24,6 +25,22 @@ Since = Annotated[str | None, Parameter(help="Such as 2026-11-23, or 2026-11-23T
 Until = Annotated[str | None, Parameter(help="Such as 2026-12-01; not included; default: up to now.")]
 _END = b'{"end":'
 _PAGE = 10_000
+
+
+@app.command
+def focus(
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="File to write; one that is there is replaced.")],
+    organization: Annotated[str | None, Parameter(help="Name or id; default: all.")] = None,
+    since: Since = None,
+    until: Until = None,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
+) -> None:
+    """Write cost and usage as CSV by FOCUS 1.2: one row for each line of each charge."""
+    with at.client() as client:
+        parts = client.stream("/exports/focus", organization=organization, since=moment(since), until=moment(until))
+        written.save(parts, output, json_output=json_output)
 
 
 @app.command

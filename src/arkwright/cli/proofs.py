@@ -3,7 +3,6 @@
 Law: checking a file needs the file and the key alone: no platform, no database, no network.
 """
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -13,7 +12,7 @@ from cyclopts import Parameter
 from arkwright.basics.errors import InvalidInput
 from arkwright.basics.money import decimal_from_pico
 from arkwright.basics.signing import Verifier
-from arkwright.cli import tables
+from arkwright.cli import files, tables
 from arkwright.cli.fields import segment
 from arkwright.cli.options import EXIT_FAILED, EXIT_OK, JsonOption
 from arkwright.cli.progress import Counted
@@ -71,21 +70,9 @@ def export(
     at: TargetOptions = HERE,
 ) -> None:
     """Write an organization's charges with proof, for `arkwright audit verify FILE --key KEY`."""
-    draft = output.with_name(f".{output.name}.part")
-    lines = size = 0
-    try:
-        with at.client() as client, draft.open("wb") as file, Counted("bytes") as progress:
-            for part in client.stream(f"/organizations/{segment(organization)}/proof", since=since, until=until):
-                file.write(part)
-                lines += part.count(b"\n")
-                size += len(part)
-                progress.at(size, 0, f"{lines:,} lines")
-        draft.replace(output)
-    finally:
-        with suppress(OSError):
-            draft.unlink()
-    answer = {"file": str(output), "lines": lines, "bytes": size}
-    tables.show_fields(answer, json_output=json_output, fields=("file", "lines", "bytes"))
+    with at.client() as client:
+        parts = client.stream(f"/organizations/{segment(organization)}/proof", since=since, until=until)
+        files.save(parts, output, json_output=json_output)
 
 
 def verify_file(file: Path, public_key: str, *, json_output: bool) -> int:

@@ -6,7 +6,7 @@ from litestar import get
 from litestar.params import FromQuery
 from litestar.response import Stream
 
-from arkwright.control import exports
+from arkwright.control import exports, focus
 from arkwright.control.exports import Day
 from arkwright.control.routes.call import Call
 
@@ -36,4 +36,16 @@ async def export_events(
     return Stream(exports.lines(call.platform, asked), media_type=LINES)
 
 
-ROUTES = [list_days, export_events]
+@get("/exports/focus", media_type="text/csv")
+async def export_focus(
+    call: Call,
+    organization: FromQuery[str | None] = None,
+    since: FromQuery[datetime | None] = None,
+    until: FromQuery[datetime | None] = None,
+) -> Stream:
+    """Cost and usage by FOCUS 1.2 as CSV: one row for each line of the charges placed in the period."""
+    asked = await exports.period(call.platform, organization, since, until)
+    return Stream(focus.lines(call.platform, asked), media_type="text/csv; charset=utf-8")
+
+
+ROUTES = [list_days, export_events, export_focus]

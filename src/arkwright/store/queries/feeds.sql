@@ -87,3 +87,36 @@ WHERE place.position >= :position AND place.position <= :upto
   AND (place.position > :position OR charge.event_id > :event_id::uuid)
   AND (:organization_id::text IS NULL OR place.organization_id = :organization_id::text)
 ORDER BY place.position, charge.event_id LIMIT :limit;
+
+-- name: adjustments_placed
+-- What rerating added to charges, at places up to and with `upto`, after the place (position, event).
+SELECT
+    place.position, place.placed_at, replace(adjustment.event_id::text, '-', '') AS event_id, charge.started_at,
+    charge.ended_at, adjustment.organization_id, organization.name AS organization_name, charge.currency, charge.model,
+    charge.project_id, coalesce(project.name, '') AS project_name, adjustment.price_version, adjustment.delta_pico,
+    run.correction
+FROM ledger_place AS place
+JOIN charge_adjustment AS adjustment ON adjustment.transaction_id = place.transaction_id
+JOIN rerate_run AS run ON run.id = adjustment.run_id
+JOIN charge ON charge.event_id = adjustment.event_id
+JOIN organization ON organization.id = adjustment.organization_id
+LEFT JOIN project ON project.id = charge.project_id
+WHERE place.position >= :position AND place.position <= :upto
+  AND (place.position > :position OR adjustment.event_id > :event_id::uuid)
+  AND (:organization_id::text IS NULL OR place.organization_id = :organization_id::text)
+ORDER BY place.position, adjustment.event_id LIMIT :limit;
+
+-- name: services_placed
+SELECT
+    place.position, place.placed_at, service.performed_at, service.organization_id,
+    organization.name AS organization_name, service.currency, service.id, service.layer, service.item, service.memo,
+    service.quantity_micro, service.unit_price_pico, service.amount_pico
+FROM ledger_place AS place
+JOIN service_charge AS service ON service.transaction_id = place.transaction_id
+JOIN organization ON organization.id = service.organization_id
+WHERE place.position > :position AND place.position <= :upto
+  AND (:organization_id::text IS NULL OR place.organization_id = :organization_id::text)
+ORDER BY place.position LIMIT :limit;
+
+-- name: issuer$
+SELECT legal_name FROM invoice_issuer;
