@@ -28,6 +28,7 @@ from arkwright.control.platform import Platform
 from arkwright.control.publisher import Publisher
 from arkwright.control.reconciler import Reconciler
 from arkwright.control.settler import Settler
+from arkwright.control.webhook_sender import Sender
 from arkwright.domain import lots
 from arkwright.host import lifeline
 from arkwright.host.leases import LeaseWords
@@ -149,6 +150,7 @@ class _Process:
                 ("publisher", platform.publisher.run),
                 ("reconciler", reconciler.run),
                 ("chores", lambda: chores.run(platform)),
+                ("webhooks", Sender(platform).run),
                 ("answers", lambda: answers.run(self._settings)),
             )
         ]

@@ -94,15 +94,15 @@ async def place_at(connection: Connection, moment: datetime) -> Place:
     return Place(await _queries.position_before(connection, moment=moment) + 1)
 
 
-async def page(
+async def placed(
     connection: Connection,
     after: Place,
     *,
     before: Place | None = None,
     organization_id: str | None = None,
     limit: int = PAGE,
-) -> tuple[list[UsageEvent], Place]:
-    """The next charges after a place (those at positions below `before`), and the place behind them.
+) -> list[tuple[UsageEvent, Place]]:
+    """The next charges after a place (those at positions below `before`), each with its own.
 
     Fewer than `limit`: there are no more now. Raises InternalError for a charge that somebody has made unreadable.
     """
@@ -114,11 +114,20 @@ async def page(
         organization_id=organization_id,
         limit=limit,
     )
-    events, place = [], after
-    async for row in rows:
-        events.append(_event(row))
-        place = Place(row.position, row.event_id)
-    return events, place
+    return [(_event(row), Place(row.position, row.event_id)) async for row in rows]
+
+
+async def page(
+    connection: Connection,
+    after: Place,
+    *,
+    before: Place | None = None,
+    organization_id: str | None = None,
+    limit: int = PAGE,
+) -> tuple[list[UsageEvent], Place]:
+    """The same, and the place behind them all."""
+    found = await placed(connection, after, before=before, organization_id=organization_id, limit=limit)
+    return [event for event, _ in found], found[-1][1] if found else after
 
 
 async def between(

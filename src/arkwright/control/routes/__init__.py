@@ -33,6 +33,7 @@ from arkwright.control.routes import (
     reports,
     rerating,
     usage,
+    webhooks,
 )
 
 ROUTES: list[ControllerRouterHandler] = [
@@ -61,6 +62,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *discounts.ROUTES,
     *declarations.ROUTES,
     *exports.ROUTES,
+    *webhooks.ROUTES,
     *changes.ROUTES,
     *audit.ROUTES,
     *proofs.ROUTES,
