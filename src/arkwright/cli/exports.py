@@ -8,8 +8,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from arkwright.basics.errors import ArkwrightError, Unavailable
-from arkwright.cli import files as written
-from arkwright.cli import tables
+from arkwright.cli import saving, tables
 from arkwright.cli.client import Client
 from arkwright.cli.fields import moment
 from arkwright.cli.options import JsonOption
@@ -40,7 +39,7 @@ def focus(
     """Write cost and usage as CSV by FOCUS 1.2: one row for each line of each charge."""
     with at.client() as client:
         parts = client.stream("/exports/focus", organization=organization, since=moment(since), until=moment(until))
-        written.save(parts, output, json_output=json_output)
+        saving.save(parts, output, json_output=json_output)
 
 
 @app.command

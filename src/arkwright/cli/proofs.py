@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from arkwright.basics.errors import InvalidInput
 from arkwright.basics.money import decimal_from_pico
 from arkwright.basics.signing import Verifier
-from arkwright.cli import files, tables
+from arkwright.cli import saving, tables
 from arkwright.cli.fields import segment
 from arkwright.cli.options import EXIT_FAILED, EXIT_OK, JsonOption
 from arkwright.cli.progress import Counted
@@ -72,7 +72,7 @@ def export(
     """Write an organization's charges with proof, for `arkwright audit verify FILE --key KEY`."""
     with at.client() as client:
         parts = client.stream(f"/organizations/{segment(organization)}/proof", since=since, until=until)
-        files.save(parts, output, json_output=json_output)
+        saving.save(parts, output, json_output=json_output)
 
 
 def verify_file(file: Path, public_key: str, *, json_output: bool) -> int:
