@@ -37,6 +37,10 @@ def report(
     csv: Annotated[bool, Parameter(negative="", help="As CSV.")] = False,
     html: Annotated[bool, Parameter(negative="", help="As a page that stands by itself, with its chart.")] = False,
     file: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Write it to a file.")] = None,
+    parquet: Annotated[
+        Path | None,
+        Parameter(help="token-league: count the raw events in this directory (see `exports parquet`) instead."),
+    ] = None,
     json_output: JsonOption = False,
     at: TargetOptions = HERE,
 ) -> int:
@@ -48,15 +52,21 @@ def report(
     asked = {"by": by, "period": period, "since": moment(since), "until": moment(until), "against": against}
     asked |= {"journals": "true"} if journals else {}
     form = "csv" if csv else "html" if html else "json"
-    with at.client() as client, waiting(f"Reading the books for {name}"):
-        text, headers = client.get_file(f"/reports/{segment(name)}", **asked, table=table, format=form)
+    if parquet is not None:
+        from arkwright.cli import report_files  # With the libraries that it needs, for who asks for it.
+
+        text, reconciled = report_files.answer(name, parquet, asked, form, table), True
+    else:
+        with at.client() as client, waiting(f"Reading the books for {name}"):
+            text, headers = client.get_file(f"/reports/{segment(name)}", **asked, table=table, format=form)
+        reconciled = headers.get("x-reconciled") == "yes"
     if form != "json":
         _write(text, file)
     elif json_output:
         _write(json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n", file)
     else:
         _show(json.loads(text))
-    return EXIT_OK if headers.get("x-reconciled") == "yes" else EXIT_FAILED
+    return EXIT_OK if reconciled else EXIT_FAILED
 
 
 def _list(at: TargetOptions, *, json_output: bool) -> int:

@@ -1,12 +1,14 @@
 """The token league: who moves the tokens. External customers only; one's own and test traffic stand apart."""
 
 import asyncio
+from pathlib import Path
 from typing import cast
 
+from arkwright.basics.errors import InvalidInput
 from arkwright.domain.rankings import growth, percent, ranks, shares
 from arkwright.reports import dimensions, journals, market, reconciling
-from arkwright.reports.report import Chart, Check, Column, Found, Question, Report, Row, Table
-from arkwright.store import audit, leagues
+from arkwright.reports.report import Answer, Chart, Check, Column, Found, Question, Report, Row, Table
+from arkwright.store import audit, leagues, parquet_leagues
 from arkwright.store.database import Connection
 from arkwright.store.leagues import Dimension, Periods, TokenSum
 
@@ -37,11 +39,37 @@ async def find(connection: Connection, question: Question) -> Found:
     names = {}
     if dimension == "customer":
         names = await dimensions.names_of(connection, "organization", (each.value for each in sums))
-    tables = [_league(dimension, sums, names), _apart(sums)]
+    tables = [ranking(dimension, sums, names), classes(sums)]
     own = sum(each.tokens for each in sums if each.organization_class == EXTERNAL)
     beside = await market.beside(connection, question, ("tokens", "daily_tokens"), own={"token": own * market.PICO})
     checks, notes = await _reconciled(connection, question, dimension, sums)
     return Found(tables=[*tables, *beside], reconciliation=checks, notes=[*notes, *unfinished(question)])
+
+
+def of_files(directory: Path, question: Question) -> Answer:
+    """The same league from raw events in Parquet, without a platform; there is nothing to reconcile it with.
+
+    Raises InvalidInput for a grouping it does not know, or where there are no such files.
+    """
+    by = question.by or REPORT.by
+    if len(by) != 1 or by[0] not in _TITLES:
+        raise InvalidInput(f"{REPORT.name} is grouped by one of {', '.join(_TITLES)}", param="by")
+    dimension = cast(Dimension, by[0])
+    sums, names = parquet_leagues.tokens_by(directory, dimension, periods_of(question))
+    return Answer(
+        report=REPORT.name,
+        title=REPORT.title,
+        period=question.period,
+        against=question.against,
+        by=by,
+        at=question.at,
+        tables=[ranking(dimension, sums, names), classes(sums)],
+        chart=REPORT.chart,
+        definition=REPORT.definition,
+        notes=[f"Counted event by event in {directory}; not compared with the books.", *unfinished(question)],
+        reconciliation=[],
+        ok=True,
+    )
 
 
 def unfinished(question: Question) -> list[str]:
@@ -55,7 +83,7 @@ def periods_of(question: Question) -> Periods:
     return Periods(period.since, period.until, against.since, against.until)
 
 
-def _league(dimension: str, sums: list[TokenSum], names: dict[str, str]) -> Table:
+def ranking(dimension: str, sums: list[TokenSum], names: dict[str, str]) -> Table:
     """The ranking. Whoever moved nothing in the period, and something before, is not in it."""
     external = [each for each in sums if each.organization_class == EXTERNAL]
     now = sorted((each for each in external if each.tokens), key=lambda each: (-each.tokens, each.value))
@@ -90,7 +118,7 @@ def _cut(rows: list[Row], dimension: str) -> list[Row]:
     return [*kept, {**total, dimension: _OTHERS, "share": percent(basis_points)}]
 
 
-def _apart(sums: list[TokenSum]) -> Table:
+def classes(sums: list[TokenSum]) -> Table:
     """All classes: what the ranking counts, and what it does not."""
     rows: list[Row] = []
     for kind in (EXTERNAL, "internal", "test"):

@@ -1,12 +1,16 @@
 """The token league: external customers only, exact at any moment, and reconciled to the last token."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from arkwright.basics.errors import InvalidInput
+from arkwright.cli import report_files
 from arkwright.control import audit
 from arkwright.domain.metering import Usage
-from arkwright.store import leagues
+from arkwright.store import feeds, leagues, parquet
 from tests.doubles.traffic import add_customers, at, request, write
 from tests.integration.control.conftest import HOST, Admin
 
@@ -177,3 +181,26 @@ async def test_periods_of_days_are_compared_with_days_of_equal_length(served: Ad
 async def test_against_another_period(served: Admin) -> None:
     answer = await league(served, "provider", against="2026-09")
     assert rows(answer, "provider", "growth") == [("ark", None), ("bailian", "128.41")]
+
+
+@pytest.mark.parametrize("by", ["provider", "model", "customer", "industry", "modality"])
+async def test_raw_events_in_parquet_make_the_same_league(served: Admin, tmp_path: Path, by: str) -> None:
+    rolled = await league(served, by)
+    async with served.platform.database.connection() as connection:
+        events, _ = await feeds.page(connection, feeds.START)
+    path = tmp_path / "raw" / "day=2026-11-24" / parquet.FILE
+    with parquet.DayFile(path) as file:
+        file.add(events)
+        amounts = {"USD": sum(event.amount_pico for event in events)}
+        file.finish(parquet.Sums(len(events), amounts, 0, True))
+    asked = {"by": by, "period": NOVEMBER, "since": None, "until": None, "against": None}
+    counted = json.loads(report_files.answer("token-league", tmp_path / "raw", asked, "json", None))
+    assert counted["tables"] == rolled["tables"][:2]
+
+
+async def test_without_files_the_league_of_files_says_how_to_get_them(tmp_path: Path) -> None:
+    asked = dict.fromkeys(("by", "period", "since", "until", "against"))
+    with pytest.raises(InvalidInput, match="exports parquet"):
+        report_files.answer("token-league", tmp_path, asked, "json", None)
+    with pytest.raises(InvalidInput, match="not 'spend'"):
+        report_files.answer("spend", tmp_path, asked, "json", None)
