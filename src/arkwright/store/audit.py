@@ -37,6 +37,7 @@ _CHECKS: dict[str, FindingName] = {
     "wrong_balances": "account-differs",
     "wrong_usage": "usage-differs",
     "wrong_leagues": "usage-differs",
+    "wrong_league_months": "usage-differs",
     "wrong_costs": "cost-differs",
     "wrong_cost_revenue": "cost-differs",
     "overdrawn": "balance-below-zero",

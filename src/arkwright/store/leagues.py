@@ -5,7 +5,7 @@ however far the follower is behind.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -77,7 +77,17 @@ async def roll_up(database: Database) -> int:
 async def tokens_by(connection: Connection, dimension: Dimension, periods: Periods) -> list[TokenSum]:
     """Of each class and value, in no order. The periods are whole days."""
     days = {name: moment.date() for name, moment in msgspec.structs.asdict(periods).items()}
+    days["months_since"], days["months_until"] = whole_months(days["since"], days["until"])
+    against = whole_months(days["against_since"], days["against_until"])
+    days["against_months_since"], days["against_months_until"] = against
     return [TokenSum(*row) async for row in _queries.tokens_by(connection, dimension=dimension, **days)]
+
+
+def whole_months(since: date, until: date) -> tuple[date, date]:
+    """The months within these days, from the first day of the first to that after the last; none: twice `until`."""
+    first = since if since.day == 1 else (since.replace(day=1) + timedelta(days=31)).replace(day=1)
+    last = until.replace(day=1)
+    return (first, last) if first < last else (until, until)
 
 
 async def charged_tokens(

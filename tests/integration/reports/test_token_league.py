@@ -1,6 +1,8 @@
 """The token league: external customers only, exact at any moment, and reconciled to the last token."""
 
+import itertools
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +132,14 @@ async def test_rolling_up_twice_counts_once_and_the_audit_compares(served: Admin
         )
     report = await audit.verify(platform.database, journal, host=HOST)
     assert [(finding.name, finding.subject) for finding in report.findings] == [
-        ("usage-differs", "league of model some-model test on 2026-11-04")
+        ("usage-differs", "league of model some-model test on 2026-11-04"),
+        ("usage-differs", "league of model some-model test in 2026-11"),
     ]
-    answer = await served.get("/reports/token-league", period=NOVEMBER, by="model")
+    part: dict[str, Any] = {"since": "2026-11-01T00:00:00Z", "until": "2026-11-30T00:00:00Z", "by": "model"}
+    answer = await served.get("/reports/token-league", **part)
     assert not answer["ok"]
     assert answer["reconciliation"][0]["difference"] == "1"
-    page = await served.client.get("/admin/v1/reports/token-league?period=2026-11&by=model&format=html")
+    page = await served.client.get("/admin/v1/reports/token-league", params={**part, "format": "html"})
     assert page.headers["x-reconciled"] == "no"
     assert "the books differ" in page.text
 
@@ -176,6 +180,20 @@ async def test_periods_of_days_are_compared_with_days_of_equal_length(served: Ad
     assert rows(answer, "provider", "tokens", "before") == [("ark", 207, 76)]
     error = await served.refused("GET", "/reports/token-league?since=2026-11-01T05:00:00Z", None, 400)
     assert error["param"] == "since"
+
+
+async def test_months_and_days_make_the_same_sums(served: Admin) -> None:
+    """However a period is cut into whole months and days around them."""
+    serve(served, *(request("org_a", Usage(3**number), at(number % 12 + 1, number % 28 + 1)) for number in range(24)))
+    await league(served, "model")
+    moments = [datetime(2026, month, number, tzinfo=UTC) for month in (1, 2, 5, 12) for number in (1, 2, 15, 28)]
+    async with served.platform.database.connection() as connection:
+        for since, until in itertools.combinations(moments, 2):
+            periods = leagues.Periods(since, until, moments[0], until)
+            sums = await leagues.tokens_by(connection, "model", periods)
+            for name, first in (("tokens", since), ("before", moments[0])):
+                due = await leagues.charged_tokens(connection, first, until)
+                assert sum(getattr(each, name) for each in sums) == due.tokens, (name, first, until)
 
 
 async def test_against_another_period(served: Admin) -> None:

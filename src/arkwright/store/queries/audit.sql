@@ -468,3 +468,16 @@ LEFT JOIN attempt_cost AS cost ON cost.event_id = charge.event_id AND cost.serve
 WHERE follower.name = 'costs'
   AND (cost.revenue_pico, cost.revenue_currency) IS DISTINCT FROM (charge.amount_pico, charge.currency)
 ORDER BY charge.event_id LIMIT :limit;
+
+-- name: wrong_league_months
+WITH due AS (
+    SELECT dimension, date_trunc('month', day)::date AS month, class, value, sum(requests) AS requests,
+           sum(tokens) AS tokens
+    FROM league_daily GROUP BY 1, 2, 3, 4
+)
+SELECT concat_ws(' ', 'league of', dimension, value, class, 'in', to_char(month, 'YYYY-MM')) AS subject,
+       'requests and tokens' AS what, coalesce(kept.requests || ' ' || kept.tokens, 'missing') AS found,
+       coalesce(due.requests || ' ' || due.tokens, 'none') AS expected
+FROM due FULL JOIN league_monthly AS kept USING (dimension, month, class, value)
+WHERE (due.requests, due.tokens) IS DISTINCT FROM (kept.requests, kept.tokens)
+ORDER BY 1 LIMIT :limit;

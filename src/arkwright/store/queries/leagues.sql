@@ -1,35 +1,55 @@
 -- The league tables: tokens from the daily roll-up and what it does not have yet; revenue from the ledger.
 
 -- name: roll_up!
+WITH taken AS MATERIALIZED (
+    SELECT dimension, day, class, value, count(*) AS requests, sum(tokens) AS tokens
+    FROM ledger_place AS place JOIN league_charge USING (transaction_id)
+    WHERE place.position >= :position AND place.position <= :upto
+    GROUP BY 1, 2, 3, 4
+), by_month AS (
+    INSERT INTO league_monthly AS kept (dimension, month, class, value, requests, tokens)
+    SELECT dimension, date_trunc('month', day)::date, class, value, sum(requests), sum(tokens) FROM taken
+    GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    ON CONFLICT (dimension, month, class, value) DO UPDATE SET
+        requests = kept.requests + excluded.requests, tokens = kept.tokens + excluded.tokens
+)
 INSERT INTO league_daily AS kept (dimension, day, class, value, requests, tokens)
-SELECT dimension, day, class, value, count(*), sum(tokens)
-FROM ledger_place AS place JOIN league_charge USING (transaction_id)
-WHERE place.position >= :position AND place.position <= :upto
-GROUP BY 1, 2, 3, 4
-ORDER BY 1, 2, 3, 4
+SELECT dimension, day, class, value, requests, tokens FROM taken ORDER BY 1, 2, 3, 4
 ON CONFLICT (dimension, day, class, value) DO UPDATE SET
     requests = kept.requests + excluded.requests, tokens = kept.tokens + excluded.tokens;
 
 -- name: tokens_by
--- Of each value of the dimension, in the period and in the one it is compared with; days from, to before.
-WITH rolled AS (
-    SELECT class, value, day, requests, tokens FROM league_daily
-    WHERE dimension = :dimension AND (day >= :since AND day < :until OR day >= :against_since AND day < :against_until)
-), place AS MATERIALIZED (
+-- Of each value of the dimension, in the period and in the one it is compared with; days from, to before. Whole months
+-- come from their own rows, the days before and after them from theirs, and what neither has yet from the charges.
+WITH place AS MATERIALIZED (
     SELECT coalesce((SELECT position FROM follower WHERE name = 'leagues'), 0) AS position
-), late AS (
-    SELECT transaction_id FROM ledger_place WHERE position >= (SELECT position FROM place)
-    UNION ALL SELECT transaction_id FROM ledger_unplaced
-), told AS (
-    SELECT class, value, day, requests, tokens FROM rolled
-    UNION ALL
-    SELECT class, value, day, 1, tokens FROM late JOIN league_charge USING (transaction_id)
+), late AS MATERIALIZED (
+    SELECT day, class, value, tokens FROM (
+        SELECT transaction_id FROM ledger_place WHERE position >= (SELECT position FROM place)
+        UNION ALL SELECT transaction_id FROM ledger_unplaced
+    ) AS behind JOIN league_charge USING (transaction_id)
     WHERE dimension = :dimension
+), told AS (
+    SELECT class, value, requests, tokens, 0::bigint AS before FROM league_monthly
+    WHERE dimension = :dimension AND month >= :months_since AND month < :months_until
+    UNION ALL
+    SELECT class, value, requests, tokens, 0 FROM league_daily
+    WHERE dimension = :dimension
+      AND (day >= :since AND day < :months_since OR day >= :months_until AND day < :until)
+    UNION ALL
+    SELECT class, value, 1, tokens, 0 FROM late WHERE day >= :since AND day < :until
+    UNION ALL
+    SELECT class, value, 0, 0, tokens FROM league_monthly
+    WHERE dimension = :dimension AND month >= :against_months_since AND month < :against_months_until
+    UNION ALL
+    SELECT class, value, 0, 0, tokens FROM league_daily
+    WHERE dimension = :dimension
+      AND (day >= :against_since AND day < :against_months_since OR day >= :against_months_until AND day < :against_until)
+    UNION ALL
+    SELECT class, value, 0, 0, tokens FROM late WHERE day >= :against_since AND day < :against_until
 )
-SELECT class AS organization_class, value,
-    coalesce(sum(tokens) FILTER (WHERE day >= :since AND day < :until), 0)::bigint AS tokens,
-    coalesce(sum(requests) FILTER (WHERE day >= :since AND day < :until), 0)::bigint AS requests,
-    coalesce(sum(tokens) FILTER (WHERE day >= :against_since AND day < :against_until), 0)::bigint AS before
+SELECT class AS organization_class, value, sum(tokens)::bigint AS tokens, sum(requests)::bigint AS requests,
+    sum(before)::bigint AS before
 FROM told GROUP BY class, value;
 
 -- name: charged_tokens^
