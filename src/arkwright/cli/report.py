@@ -116,8 +116,13 @@ def _show_table(table: dict[str, Any]) -> None:
 
 
 def _text(unit: str, value: Any) -> str:
-    """What is not known is a dash, never a zero; growth has its sign."""
-    if value is None:
+    """Thousands apart; growth with its sign; what is not known is a dash, never a zero."""
+    if value is None or value == "":
         return "-"
-    grows = unit == "change" and not str(value).startswith("-") and str(value).strip("0.")
-    return f"+{value}" if grows else str(value)
+    if unit not in _NUMBERS:
+        return str(value)
+    sign, digits = ("-", str(value)[1:]) if str(value).startswith("-") else ("", str(value))
+    if unit == "change" and not sign and digits.strip("0."):
+        sign = "+"
+    whole, point, fraction = digits.partition(".")
+    return f"{sign}{int(whole):,}{point}{fraction}"

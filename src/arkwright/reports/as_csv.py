@@ -10,7 +10,7 @@ from arkwright.basics.errors import NotFound
 from arkwright.reports.report import Answer, Cell, Column, Table
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-_WORDS = ("text", "moment")
+_WORDS = ("text", "prose", "moment")
 
 
 def render(answer: Answer, table: str | None = None) -> str:

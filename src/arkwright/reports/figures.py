@@ -10,7 +10,7 @@ _GROUPED = ("count", "tokens", "money", "number", "ms", "change", "rank", "perce
 
 def shown(column: Column, value: Cell) -> str:
     if value is None:
-        return "–" if column.unit in ("text", "change", "rank", "moment") else UNKNOWN
+        return "–" if column.unit in ("text", "prose", "change", "rank", "moment") else UNKNOWN
     text = str(value)
     if column.unit not in _GROUPED:
         return text

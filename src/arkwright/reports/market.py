@@ -22,14 +22,14 @@ PICO = 10**12
 _COLUMNS = (
     Column("rank", "Rank", "rank"),
     Column("vendor", "Vendor"),
-    Column("period", "Period"),
+    Column("period", "Period", "moment"),
     Column("amount", "Amount", "number"),
     Column("unit", "Unit"),
     Column("share", "Share, %", "percent"),
     Column("growth", "Growth, %", "change"),
-    Column("against", "Against"),
+    Column("against", "Against", "moment"),
     Column("worked_out", "Worked out"),
-    Column("source", "Source"),
+    Column("source", "Source", "prose"),
     Column("published", "Published", "moment"),
 )
 

@@ -14,10 +14,10 @@ import msgspec
 from arkwright.basics.errors import InvalidInput
 from arkwright.store.database import Connection
 
-Unit = Literal["text", "count", "tokens", "percent", "change", "money", "ms", "rank", "moment", "number"]
+Unit = Literal["text", "prose", "count", "tokens", "percent", "change", "money", "ms", "rank", "moment", "number"]
 Cell = str | int | None
 Row = dict[str, Cell]
-_LEFT = ("text", "moment")
+_LEFT = ("text", "prose", "moment")
 
 
 class Column(msgspec.Struct, frozen=True):
