@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prices": ("arkwright.cli.prices:app", "The price book."),
     "discounts": ("arkwright.cli.discounts:app", "What an organization pays less than the book says."),
     "limits": ("arkwright.cli.limits:app", "How much may pass in a minute, at once, in a day and in a month."),
+    "reservations": ("arkwright.cli.reservations:app", "Throughput that is paid for by time."),
     "lots": ("arkwright.cli.lots:app", "Free grants, resource packs and promotional credit."),
     "charges": ("arkwright.cli.charges:app", "What each request cost, and the lines that made it."),
     "usage": ("arkwright.cli.usage:usage", "Show tokens, requests and charges."),

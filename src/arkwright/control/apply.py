@@ -25,6 +25,7 @@ from arkwright.control import (
     prices,
     projects,
     providers,
+    reservations,
 )
 from arkwright.control.declaration import (
     Declaration,
@@ -34,6 +35,7 @@ from arkwright.control.declaration import (
     DeclaredMember,
     DeclaredOrganization,
     DeclaredProject,
+    DeclaredReservation,
     Entry,
 )
 from arkwright.control.keys import KeyChanges, KeySpec
@@ -42,6 +44,7 @@ from arkwright.control.lots import LotSpec
 from arkwright.control.members import MemberSpec
 from arkwright.control.organizations import OrganizationSpec
 from arkwright.control.platform import Platform
+from arkwright.control.reservations import ReservationSpec
 from arkwright.control.session import Change, Session, given
 from arkwright.store import billing as billing_store
 from arkwright.store import tenancy
@@ -213,6 +216,12 @@ async def _lot(session: Session, spec: DeclaredLot) -> list[Change]:
     return [await lots.give(session, owner, LotSpec(**fields), declared=True)]
 
 
+async def _reservation(session: Session, spec: DeclaredReservation) -> list[Change]:
+    owner = await _owner(session, spec.organization)
+    fields = {name: value for name, value in given(spec).items() if name != "organization"}
+    return [await reservations.reserve(session, owner, ReservationSpec(**fields), declared=True)]
+
+
 async def _owner(session: Session, reference: str) -> Organization:
     found = await tenancy.organization(session.connection, reference)
     if found is None:
@@ -232,4 +241,5 @@ _APPLY: dict[str, Callable[[Session, Any], Awaitable[list[Change]]]] = {
     "keys": _key,
     "limits": _limit,
     "lots": _lot,
+    "reservations": _reservation,
 }

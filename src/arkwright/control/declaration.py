@@ -23,6 +23,7 @@ from arkwright.control.models import ModelSpec
 from arkwright.control.organizations import OrganizationSpec
 from arkwright.control.prices import PriceSpec, sound
 from arkwright.control.providers import ProviderSpec
+from arkwright.control.reservations import ReservationSpec
 
 BYTES_MAX = 4 * 1024 * 1024
 _FIELD = re.compile(r"`\$?\.?([^`]*)`$")
@@ -61,6 +62,12 @@ class DeclaredLot(LotSpec, kw_only=True, forbid_unknown_fields=True, omit_defaul
     organization: str
 
 
+class DeclaredReservation(ReservationSpec, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Made once, however often the file is applied: the reference says whether it was."""
+
+    organization: str
+
+
 # The tables there are, in the order in which they are applied: what is referred to comes first.
 TABLES: dict[str, type[msgspec.Struct]] = {
     "providers": ProviderSpec,
@@ -74,6 +81,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "keys": DeclaredKey,
     "limits": DeclaredLimit,
     "lots": DeclaredLot,
+    "reservations": DeclaredReservation,
 }
 
 
@@ -187,8 +195,8 @@ def _identities(entry: Entry) -> list[tuple[Any, ...]]:
         return [("members", spec.organization, spec.login)]
     if entry.table == "limits":
         return [("limits", spec.organization, spec.project, spec.key, spec.endpoint, spec.model)]
-    if entry.table == "lots":
-        return [("lots", spec.organization, spec.reference)]
+    if entry.table in ("lots", "reservations"):
+        return [(entry.table, spec.organization, spec.reference)]
     if entry.table != "keys":
         return [(entry.table, spec.name)]
     if spec.id is not None:

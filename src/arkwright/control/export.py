@@ -23,11 +23,13 @@ from arkwright.control import (
     prices,
     projects,
     providers,
+    reservations,
 )
 from arkwright.store import catalog, pricing, tenancy
 from arkwright.store import discounts as discounts_store
 from arkwright.store import limits as limits_store
 from arkwright.store import lots as lots_store
+from arkwright.store import reservations as reservations_store
 from arkwright.store.database import Connection
 from arkwright.store.tenancy import ApiKey, Organization
 
@@ -68,6 +70,7 @@ async def export(connection: Connection) -> str:
     tables.append(("organizations", [await _organization(connection, owner) for owner in owners]))
     tables.append(("discounts", await _discounts(connection)))
     of_owners = {"projects": _projects, "members": _members, "keys": _keys, "limits": _limits, "lots": _lots}
+    of_owners |= {"reservations": _reservations}
     for table, rows_of in of_owners.items():
         tables.append((table, [row for owner in owners for row in await rows_of(connection, owner)]))
     return _HEAD + "".join(_entry(table, row) for table, rows in tables for row in rows)
@@ -162,6 +165,15 @@ async def _lots(connection: Connection, owner: Organization) -> list[Row]:
     for lot in await lots_store.declared(connection, owner.id):
         moments = {"valid_from": lot.valid_from, "expires_at": lot.expires_at}
         rows.append(lots.view(owner, lot) | {name: at.astimezone(UTC) for name, at in moments.items() if at})
+    return rows
+
+
+async def _reservations(connection: Connection, owner: Organization) -> list[Row]:
+    """Those that files made, in force or to come."""
+    rows = []
+    for row in await reservations_store.declared(connection, owner.id):
+        moments = {"valid_from": row.valid_from.astimezone(UTC), "valid_until": row.valid_until.astimezone(UTC)}
+        rows.append(reservations.view(owner, row) | moments)
     return rows
 
 

@@ -6,6 +6,7 @@ from arkwright.domain.catalog import Model
 from arkwright.domain.limits import Limit
 from arkwright.domain.lots import Lot
 from arkwright.domain.pricing import PriceVersion
+from arkwright.domain.reservations import Reservation
 from arkwright.domain.tenancy import Key, Organization
 
 
@@ -24,6 +25,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     limits: tuple[Limit, ...] = ()
     hosts: int = 1  # How many share every limit.
     lots: tuple[Lot, ...] = ()  # Every lot usable now or later that is not used up.
+    reservations: tuple[Reservation, ...] = ()  # Of now and to come.
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -10,6 +10,7 @@ from arkwright.basics.clock import now_us
 from arkwright.basics.errors import (
     ArkwrightError,
     Forbidden,
+    LimitExceeded,
     NotFound,
     PaymentRequired,
     Unauthenticated,
@@ -19,12 +20,14 @@ from arkwright.basics.ids import secret_sha256
 from arkwright.basics.money import decimal_from_pico
 from arkwright.domain.catalog import Model, ModelKind
 from arkwright.domain.discounts import discount_at
+from arkwright.domain.lots import Lengths
 from arkwright.domain.pricing import PriceVersion, Rule, Terms
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.holds import SLICE_TOKENS, SLICE_TOKENS_MIN, Hold
 from arkwright.gateway.limits import Coverage, Limits, refused
 from arkwright.gateway.lots import NO_COVER, Cost, Cover, Lots
+from arkwright.gateway.reservations import Reservations, Taken
 from arkwright.gateway.state import State
 from arkwright.host.permits import MONEY, Group, Permit, Permits, Refusal
 from arkwright.wire.http import Headers
@@ -151,6 +154,7 @@ class Admission:
         self._permits = permits
         self._lots = lots
         self._limits = Limits(state, permits)
+        self._reservations = Reservations(permits, state.hosts)
 
     def admit(self, wanted: Wanted, *, leases_ready: bool) -> Admitted | Refused:
         """Count the request in every limit and hold what it may cost, or change nothing."""
@@ -158,12 +162,16 @@ class Admission:
         organization = principal.organization
         terms = self._terms(organization, wanted.model, at_us)
         coverage = self._limits.of(organization, principal.key, wanted.endpoint, wanted.model.name)
-        cost = self._cost(organization, wanted.model, terms, coverage.group)
+        throughput = self._throughput(wanted, at_us)
+        if isinstance(throughput, LimitExceeded):
+            return Refused(throughput, False, coverage.group)
+        cost = self._cost(organization, wanted.model, terms, coverage.group, throughput)
         if (coverage.group.limited or cost.counts) and not leases_ready:
+            cost.give_back()
             raise Unavailable(
                 "Balances are still being loaded. Try again in a moment.", code="starting", retry_after_s=1
             )
-        outputs = self._outputs(wanted, coverage.group.limited or cost.counts)
+        outputs = self._outputs(wanted, (coverage.group.limited or cost.counts) and throughput is None)
         while True:
             offer = self._offer(wanted, cost, outputs.pop(0))
             taken = self._take(organization, coverage.group, offer, at_us)
@@ -176,11 +184,22 @@ class Admission:
                 error = self._in_words(taken, wanted, coverage, offer, at_us)
                 return Refused(error, taken.held or others, coverage.group)
 
-    def _cost(self, organization: Organization, model: Model, terms: Terms, group: Group) -> Cost:
+    def _throughput(self, wanted: Wanted, at_us: int) -> Taken | LimitExceeded | None:
+        """Reserved throughput, where there is some: all that the request may use of it."""
+        organization = wanted.principal.organization
+        usable = self._state.reservations(organization.id, wanted.model.name, at_us)
+        if not usable or self._lots is None:
+            return None
+        most = Lengths(wanted.input_tokens_max, wanted.output_tokens_max)
+        return self._reservations.take(organization.lease_row, usable, most)
+
+    def _cost(
+        self, organization: Organization, model: Model, terms: Terms, group: Group, throughput: Taken | None
+    ) -> Cost:
         """What lots pay of it is looked for only where there are some."""
         lots = self._state.lots(organization.id, model.name, terms.at_us) if self._lots is not None else ()
         counts = group.money or bool(lots) or organization.free_only
-        return Cost(self._state.extents(terms) if counts else (), self._lots, lots)
+        return Cost(self._state.extents(terms) if counts else (), self._lots, lots, throughput)
 
     def _outputs(self, wanted: Wanted, counted: bool) -> list[int]:
         """How much output may be held for, the best first: the most; or, of what can be stopped, a first slice.
@@ -220,6 +239,8 @@ class Admission:
         """How the caller's limits stand after it, for the head of the answer."""
         group = outcome.group if isinstance(outcome, Refused) else outcome.permit.group
         told = self._limits.headers(group)
+        if isinstance(outcome, Admitted) and outcome.cover.throughput is not None:
+            told.append((b"x-service-tier", b"reserved"))
         if isinstance(outcome, Refused) and outcome.error.code == "insufficient_quota" and not outcome.held:
             told.append((b"x-should-retry", b"false"))  # OpenAI's clients would ask again at once.
         return told

@@ -9,14 +9,18 @@ from typing import NamedTuple
 from arkwright.domain import lots as rules
 from arkwright.domain.lots import Covered, Lengths, Lot
 from arkwright.domain.pricing import ChargeLine, Extent, worst_case
+from arkwright.gateway.reservations import Taken
 from arkwright.host.leases import LeaseWords, Slot
 
 
 class Cover(NamedTuple):
-    """The lots that were usable at admission, in draw order, and by their id what is reserved of them."""
+    """The lots that were usable at admission, in draw order, and by their id what is reserved of them. `throughput`:
+    tokens of a reservation, which come before all lots.
+    """
 
     lots: tuple[Lot, ...]
     reserved: dict[str, int]
+    throughput: Taken | None = None
 
 
 NO_COVER = Cover((), {})
@@ -40,6 +44,8 @@ class Lots:
 
     def draw(self, cover: Cover, lines: tuple[ChargeLine, ...]) -> Covered:
         """Let lots pay what they can, also with what others have given back since; the rest goes back."""
+        if cover.throughput is not None:
+            lines = cover.throughput.cover(lines)
         if not cover.lots:
             return Covered(lines)
 
@@ -53,6 +59,8 @@ class Lots:
 
     def release(self, cover: Cover) -> None:
         """Give everything back."""
+        if cover.throughput is not None:
+            cover.throughput.release()
         for lot in cover.lots:
             reserved = cover.reserved.pop(lot.id, 0)
             if reserved:
@@ -78,15 +86,21 @@ class Cost:
 
     __slots__ = ("_extents", "_lots", "counts", "cover")
 
-    def __init__(self, extents: tuple[Extent, ...], lots: Lots | None, usable: tuple[Lot, ...]) -> None:
+    def __init__(
+        self,
+        extents: tuple[Extent, ...],
+        lots: Lots | None,
+        usable: tuple[Lot, ...],
+        throughput: Taken | None = None,
+    ) -> None:
         self._extents = extents
         self._lots = lots
-        self.cover = Cover(usable, {}) if usable else NO_COVER
+        self.cover = Cover(usable, {}, throughput) if usable or throughput is not None else NO_COVER
         self.counts = bool(extents)
 
     def __call__(self, input_tokens: int, output_tokens: int) -> int:
         """Of at most these lengths; reserves in lots what they can pay of it, and keeps what was reserved before."""
-        if not self._extents:
+        if not self._extents or self.cover.throughput is not None:
             return 0
         if self._lots is None or not self.cover.lots:
             return worst_case(self._extents, input_tokens, output_tokens)
@@ -94,7 +108,7 @@ class Cost:
 
     def give_back(self) -> bool:
         """What a refused request reserved; whether others will give back some, too."""
-        if self._lots is None or not self.cover.lots:
+        if self._lots is None or self.cover is NO_COVER:
             return False
         self._lots.release(self.cover)
         return self._lots.may_yet_cover(self.cover.lots)

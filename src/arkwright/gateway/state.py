@@ -12,6 +12,7 @@ from arkwright.domain.limits import Limit
 from arkwright.domain.lots import Lot, ordered
 from arkwright.domain.metering import ONLINE, Circumstances, Mode
 from arkwright.domain.pricing import Extent, PriceVersion, Terms, extents
+from arkwright.domain.reservations import Reservation
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
 
@@ -36,6 +37,9 @@ class State:
         self._lots_of: dict[tuple[str, str], tuple[Lot, ...]] = {}
         for lot in snapshot.lots:
             self._lots.setdefault(lot.organization_id, []).append(lot)
+        self._reservations: dict[tuple[str, str], list[Reservation]] = {}
+        for reservation in snapshot.reservations:
+            self._reservations.setdefault((reservation.organization_id, reservation.model), []).append(reservation)
         for price in sorted(snapshot.prices, key=lambda price: price.valid_from_us):
             self._prices.setdefault((price.model, price.currency), []).append(price)
 
@@ -66,6 +70,11 @@ class State:
             found = ordered(lot for lot in mine if not lot.models or model in lot.models)
             self._lots_of[organization_id, model] = found
         return tuple(lot for lot in found if lot.usable(at_us, mode))
+
+    def reservations(self, organization_id: str, model: str, at_us: int) -> tuple[Reservation, ...]:
+        """Those that may take such a request."""
+        mine = self._reservations.get((organization_id, model)) if self._reservations else None
+        return tuple(reservation for reservation in mine if reservation.usable(at_us)) if mine else ()
 
     def secret(self, target: Target) -> str:
         """The upstream's key in clear; empty when it needs none. Opened once, kept in memory only."""

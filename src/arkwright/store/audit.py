@@ -46,6 +46,7 @@ _CHECKS: dict[str, FindingName] = {
     "wrong_lots": "lot-differs",
     "overdrawn_lots": "lot-overdrawn",
     "foreign_draws": "charge-misdrawn",
+    "foreign_reserved": "charge-misdrawn",
     "wrong_lot_leases": "lease-differs",
     "wrong_lot_posted": "lease-differs",
 }

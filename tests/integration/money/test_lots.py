@@ -199,6 +199,26 @@ async def test_the_audit_names_what_is_wrong_with_lots(books: Books) -> None:
     worker.stop()
 
 
+async def test_the_audit_names_a_line_that_no_reservation_covers(books: Books) -> None:
+    await books.execute(
+        "INSERT INTO reservation (id, organization_id, reference, model, input_tokens_per_minute,"
+        " output_tokens_per_minute, overflow, amount_pico, valid_from, valid_until, declared)"
+        " VALUES ('rsv_a', 'org_a', 'r', 'some-model', 9, 9, 'payg', 0, 'epoch', '2099-01-01', false)"
+    )
+    worker = Worker(books.journal_dir, books.words)
+    records_ = {}
+    for lot, organization in (("rsv_a", "org_a"), ("rsv_a", "org_post"), ("rsv_none", "org_a")):
+        plain = settled(organization, Usage(output_tokens=5), prepaid=organization == "org_a")
+        covered = tuple(rules.free(line, line.quantity, lot) for line in plain.lines)
+        records_[lot, organization] = msgspec.structs.replace(plain, lines=covered, amount_pico=0)
+    worker.write(*records_.values())
+    await books.settler.catch_up()
+    found = [(finding.name, finding.subject) for finding in (await verified(books)).findings]
+    wrong = [records_["rsv_a", "org_post"], records_["rsv_none", "org_a"]]
+    assert sorted(found) == sorted(("charge-misdrawn", f"event {record.event_id.hex()}") for record in wrong)
+    worker.stop()
+
+
 async def test_the_terms_of_a_lot_are_never_changed(books: Books, tmp_path: Path) -> None:
     await give(books, "org_a", units=100)
     for statement in ("UPDATE lot SET size = 200", "UPDATE lot SET expires_at = now()", "DELETE FROM lot"):

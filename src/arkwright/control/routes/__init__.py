@@ -32,6 +32,7 @@ from arkwright.control.routes import (
     providers,
     reports,
     rerating,
+    reservations,
     usage,
     webhooks,
 )
@@ -49,6 +50,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *invoices.ROUTES,
     *lots.ROUTES,
     *dunning.ROUTES,
+    *reservations.ROUTES,
     *usage.ROUTES,
     *charges.ROUTES,
     *reports.ROUTES,

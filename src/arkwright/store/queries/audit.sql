@@ -412,6 +412,20 @@ WHERE charge.draws <> '[]' AND (
 )
 ORDER BY charge.event_id LIMIT :limit;
 
+-- name: foreign_reserved
+-- A reservation covers its own organization's requests to its own model that were admitted while it was in force.
+SELECT 'event ' || replace(charge.event_id::text, '-', '') AS subject,
+       'the reservation ' || (line ->> 'lot') || ' that covers a line' AS what,
+       coalesce('of ' || reservation.organization_id || ' for ' || reservation.model, 'missing') AS found,
+       'one of ' || charge.organization_id || ' for ' || charge.model || ' at ' || charge.started_at AS expected
+FROM charge CROSS JOIN LATERAL jsonb_array_elements(charge.lines) AS line
+LEFT JOIN reservation ON reservation.id = line ->> 'lot'
+WHERE charge.lines @? '$[*] ? (@.lot starts with "rsv_")' AND starts_with(line ->> 'lot', 'rsv_') AND (
+    reservation.id IS NULL OR (reservation.organization_id, reservation.model) <> (charge.organization_id, charge.model)
+    OR charge.started_at < reservation.valid_from OR charge.started_at >= reservation.valid_until
+)
+ORDER BY charge.event_id LIMIT :limit;
+
 -- name: wrong_lot_leases
 SELECT 'lease of lot ' || lot_lease.lot_id || ' to host ' || lot_lease.host AS subject,
        'what its open workers posted' AS what, (lot_lease.posted - lot_lease.closed)::text AS found,
