@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from arkwright.domain import lots as rules
@@ -127,7 +127,13 @@ def quantities(lines: tuple[ChargeLine, ...]) -> Counter[tuple[str, int, int, st
     return found
 
 
+BOTH = (Lot("lot_0", "org", "pack", 0, items=TOKEN_ITEMS), 60)
+
+
+@settings(max_examples=300, deadline=None)
 @given(some_lots(), uses, st.integers(0, 40), st.integers(0, 40))
+@example([BOTH], Usage(input_tokens=60, reasoning_tokens=60), 0, 0)
+@example([BOTH], Usage(input_tokens=30, output_tokens=60), 30, 0)
 def test_no_use_within_its_bounds_costs_more_than_was_held(
     lots: list[tuple[Lot, int]], usage: Usage, more_input: int, more_output: int
 ) -> None:
