@@ -12,12 +12,16 @@ import msgspec
 import pytest
 
 from arkwright.domain import journal as records
+from arkwright.domain.limits import Limit
 from arkwright.gateway.admission import Admitted
 from arkwright.gateway.charging import Metered, Served
 from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.state import State
 from arkwright.store.journal import Disk
+from tests.doubles import gateway_host
 from tests.doubles.gateway_host import POSTPAID, PREPAID, SCOPED, UNIT, UNPRICED, Answer, GatewayHost, head, read_answer
 from tests.doubles.openai_upstream import OpenAIUpstream
+from tests.integration.gateway.conftest import target
 
 pytestmark = pytest.mark.anyio
 
@@ -333,3 +337,18 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_limits_stand_on_the_first_answer_and_a_replay_counts_in_none(
+    gateway: GatewayHost, upstream: OpenAIUpstream, stream: bool
+) -> None:
+    limit = Limit("lim_0", "org_post", 0, "organization", "", "", requests_per_minute=1)
+    content = gateway_host.snapshot({"mock": [target(upstream, "mock")]})
+    gateway.worker.use(State(msgspec.structs.replace(content, limits=(limit,)), b"\0" * 32))
+    first = await post(gateway, chat(stream=stream))
+    assert first.headers["x-ratelimit-remaining-requests"] == "0"
+    assert same(first, await post(gateway, chat(stream=stream)))
+    refused = await post(gateway, chat(stream=stream), "k2")
+    assert (refused.status, refused.headers["x-ratelimit-remaining-requests"]) == (429, "0")
+    assert same(first, await post(gateway, chat(stream=stream)))
