@@ -197,7 +197,7 @@ class _Audit:
             torn = flaw.kind == "tail" and (not settled or (last is not None and flaw.after_sequence == last.sequence))
             if torn:
                 self.checked["torn_tails"] += 1
-            elif settled or journal.closed:
+            elif settled or journal.closed or flaw.kind == "misplaced":
                 where = f"journal {journal.incarnation} segment {segment}"
                 what = f"{flaw.kind} at byte {flaw.offset}, after record {flaw.after_sequence}: {flaw.detail}"
                 self.found(Finding("journal-damaged", where, what))

@@ -44,9 +44,10 @@ class Flaw(msgspec.Struct, frozen=True):
     gap       the frame at `offset` is sound, but records are missing before it
     replayed  a sound frame whose sequence was there before: passed over
     missing   a segment's file is not there, or ends before what was already read from it
+    misplaced a segment's file has another name than its first record says, or is a copy, or of another journal
     """
 
-    kind: Literal["tail", "rot", "chain", "gap", "replayed", "missing"]
+    kind: Literal["tail", "rot", "chain", "gap", "replayed", "missing", "misplaced"]
     offset: int
     end: int
     after_sequence: int  # The last record before the flaw.

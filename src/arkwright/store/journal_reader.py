@@ -1,19 +1,25 @@
 """Reads journals back, from any position, while their writers may be writing.
 
+A segment's first record says which it is; so a file under a wrong name is read in its turn all the same, and told of.
+
 Law: what is handed out is on the disk, in order, and whole. Damage is handed out too, as a `Flaw`; only the torn end of
 a dead writer's last segment is cut. Reads only: nothing here changes a journal.
 """
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from arkwright.store.frames import GENESIS, Flaw, Frame, scan
+from arkwright.domain import journal as records
+from arkwright.domain.journal import Opened
+from arkwright.store.frames import GENESIS, Flaw, Frame, frame_at, scan
 from arkwright.store.journal import segment_name
 
 _READ_BYTES = 1024 * 1024
+_OPENING_BYTES = 4096
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -52,6 +58,8 @@ class JournalReader:
     def __init__(self, journal_dir: Path, incarnation: str) -> None:
         self.incarnation = incarnation
         self._directory = journal_dir / incarnation
+        self._openings: dict[tuple[str, int], Opened] = {}  # File (name, inode) → its first record.
+        self._told: set[str] = set()
 
     def writer_alive(self) -> bool:
         """Whether the writer still holds its lock. Once False, what is in the journal is all there will be."""
@@ -67,20 +75,31 @@ class JournalReader:
             os.close(fd)
         return False
 
-    def segments(self) -> list[int]:
-        names = (path.stem for path in self._directory.glob("*.segment"))
-        return sorted(int(stem) for stem in names if stem.isdigit())
+    def segments(self) -> dict[int, Path]:
+        """The file of each segment, in order: by its first record, or by its name where that can't be read."""
+        return self._survey()[0]
 
     def read(self, position: Position, *, final: bool, bytes_max: int = _READ_BYTES) -> Batch:
         """The next frames. `final`: the writer was seen dead before this call, so an unfinished end is a torn one.
 
         Blocking. Raises OSError when the disk cannot be read or synced.
         """
-        later = [number for number in self.segments() if number > position.segment]  # Before reading: see `_cut`.
-        path = self._directory / segment_name(position.segment)
+        segments, strays = self._survey()  # Before reading: see `_cut`.
+        batch = self._read(position, segments, final=final, bytes_max=bytes_max)
+        path, name = segments.get(position.segment), segment_name(position.segment)
+        flaws = []
+        if path is not None and path.name != name and position.offset == 0:
+            flaws.append(_misplaced(position, f"segment {position.segment} is in the file {path.name}"))
+        if batch.ended:
+            flaws += [_misplaced(position, stray) for stray in strays if stray not in self._told]
+            self._told.update(strays)
+        return msgspec.structs.replace(batch, flaws=[*flaws, *batch.flaws]) if flaws else batch
+
+    def _read(self, position: Position, segments: dict[int, Path], *, final: bool, bytes_max: int) -> Batch:
+        later = [number for number in segments if number > position.segment]
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+            fd = os.open(segments[position.segment], os.O_RDONLY | os.O_CLOEXEC)
+        except (KeyError, FileNotFoundError):
             detail = f"segment {position.segment} is not there"
             return _moved(position, later, [Flaw("missing", 0, 0, position.sequence, detail)])
         try:
@@ -92,12 +111,57 @@ class JournalReader:
                 return _moved(position, later, [])
             batch = _read_frames(fd, position, size, _Bounds(bytes_max, bool(later), final))
             if not final and batch.frames:
-                os.fdatasync(
-                    fd
-                )  # The writer may not have come to it yet, and the ledger must not be ahead of the disk.
+                # The writer may not have come to it yet, and the ledger must not be ahead of the disk.
+                os.fdatasync(fd)
             return batch
         finally:
             os.close(fd)
+
+    def _survey(self) -> tuple[dict[int, Path], list[str]]:
+        """Number → file, and what is to be said of files that are none of these: copies, and strangers."""
+        found: dict[int, Path] = {}
+        strays, doubtful = [], []
+        for name, inode in self._files():
+            number, path = int(name.partition(".")[0]), self._directory / name
+            opened = self._opening(path, inode)
+            if opened is not None and opened.incarnation != self.incarnation:
+                strays.append(f"the file {name} is of the journal {opened.incarnation}")
+            elif opened is not None and opened.segment == number:
+                found[number] = path
+            else:
+                doubtful.append((opened is None, opened.segment if opened is not None else number, path))
+        for _, number, path in sorted(doubtful):  # Those that say what they are come first.
+            if number not in found:
+                found[number] = path
+            else:
+                strays.append(f"the file {path.name} is a copy of segment {number}, or what is left of another")
+        return dict(sorted(found.items())), strays
+
+    def _files(self) -> list[tuple[str, int]]:
+        try:
+            with os.scandir(self._directory) as entries:
+                names = [(entry.name, entry.inode()) for entry in entries]
+        except FileNotFoundError:
+            return []
+        return sorted(one for one in names if one[0].endswith(".segment") and one[0].partition(".")[0].isdigit())
+
+    def _opening(self, path: Path, inode: int) -> Opened | None:
+        """A segment's first record; None while it has none, or none that is sound."""
+        known = self._openings.get((path.name, inode))
+        if known is not None:
+            return known
+        with suppress(OSError, msgspec.MsgspecError):
+            with path.open("rb") as file:
+                frame = frame_at(file.read(_OPENING_BYTES), 0)
+            record = None if frame is None else records.decode(frame.payload)
+            if isinstance(record, Opened):
+                self._openings[(path.name, inode)] = record
+                return record
+        return None
+
+
+def _misplaced(position: Position, detail: str) -> Flaw:
+    return Flaw("misplaced", position.offset, position.offset, position.sequence, detail)
 
 
 class _Bounds(msgspec.Struct, frozen=True):
