@@ -27,6 +27,7 @@ class DataDir:
     postgres/            embedded database
     journal/<incarnation>/NNNNNN.segment
     answers/<two digits>/<digest>: kept for requests that are sent again
+    quarantine/          damage met in journals, with its bytes
     secrets/             master.key, operator.key, signing.key (0600)
     run/                 sockets, pid and ready files, lease words, snapshot: rebuilt at start
     logs/<process>.log
@@ -38,6 +39,7 @@ class DataDir:
         self.postgres = self.root / "postgres"
         self.journal = self.root / "journal"
         self.answers = self.root / "answers"
+        self.quarantine = self.root / "quarantine"
         self.secrets = self.root / "secrets"
         self.run = self.root / "run"
         self.ready = self.run / "ready"

@@ -23,6 +23,7 @@ from arkwright.cli.options import EXIT_FAILED, EXIT_OK, DataDirOption, JsonOptio
 from arkwright.host import leftovers, lifeline, lock, ports
 from arkwright.host.lifeline import SupervisorState
 from arkwright.store import health
+from arkwright.store.quarantine import Quarantine
 
 DISK_FREE_MIN = 2 * 1024**3
 SYNC_SLOW_US = 50_000
@@ -179,6 +180,7 @@ def _journal(patient: Patient) -> Iterator[Finding]:
         mend = "no request can be recorded, so none is served: free the disk, or mend the directory's permissions"
         yield Finding("journal", "wrong", f"cannot write to {directory}: {error.strerror}", mend)
         return
+    yield from _damages(Quarantine(patient.settings.paths.quarantine))
     words = f"a record reaches the disk in {sync_us / 1000:.1f} ms"
     if sync_us > SYNC_SLOW_US:
         yield Finding(
@@ -186,6 +188,20 @@ def _journal(patient: Patient) -> Iterator[Finding]:
         )
     else:
         yield Finding("journal", "ok", words)
+
+
+def _damages(quarantine: Quarantine) -> Iterator[Finding]:
+    """What the settler met and set aside; it stays here until somebody has dealt with it."""
+    found = quarantine.damages()
+    if found:
+        first = found[0]
+        where = f"{first.flaw.kind} in journal {first.incarnation}, segment {first.segment}, byte {first.flaw.offset}"
+        words = f"journals are damaged in {len(found)} places; the first: {where}: {first.flaw.detail}"
+        mend = (
+            f"look at the disk, and at `arkwright audit verify`; what is damaged lies in {quarantine.directory}: "
+            "move it elsewhere when it is dealt with"
+        )
+        yield Finding("journal", "wrong", words, mend)
 
 
 def _engine(patient: Patient) -> Iterator[Finding]:

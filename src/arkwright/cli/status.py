@@ -54,3 +54,7 @@ def _show(seen: View) -> None:
         found = f"{seen.books.findings} findings on {seen.books.checked_at:%Y-%m-%d %H:%M} UTC ({seen.books.first})"
         console.print(f"books     [red]do not agree[/]: {escape(found)}; run `arkwright audit check`", soft_wrap=True)
     console.print(f"journal   {seen.journal.written_bytes:,} bytes written, {unsettled} not in the ledger yet")
+    if seen.journal.damages:
+        console.print(
+            f"          [red]damaged in {seen.journal.damages} places[/]: run `arkwright doctor`", soft_wrap=True
+        )

@@ -19,6 +19,7 @@ from arkwright.store import settlement
 from arkwright.store.database import Database
 from arkwright.store.frames import Flaw
 from arkwright.store.journal_reader import JournalReader, Position, incarnations
+from arkwright.store.quarantine import Damage, Quarantine
 from arkwright.store.settlement import JournalBatch, Writer
 
 _RETRY_STALLED_S = 5.0
@@ -27,14 +28,6 @@ _RETRY_STALLED_S = 5.0
 _PIECE_BYTES = 8 * 1024 * 1024
 
 _log = structlog.get_logger("settler")
-
-
-class JournalFlaw(msgspec.Struct, frozen=True):
-    """Damage met in a journal. A `tail` of a dead writer is what a kill leaves, and costs nothing."""
-
-    incarnation: str
-    segment: int
-    flaw: Flaw
 
 
 class _Journal:
@@ -48,11 +41,11 @@ class _Journal:
 
 
 class Settler:
-    """One host's settler. `stalled` says of each journal that can't go on why; `flaws` lists the damage met."""
+    """One host's settler. `stalled` says of each journal that can't go on why; `quarantine` has the damage met."""
 
     def __init__(self, database: Database, journal_dir: Path, *, host: str, interval_s: float = 0.05) -> None:
         self.stalled: dict[str, str] = {}
-        self.flaws: list[JournalFlaw] = []
+        self.quarantine = Quarantine(journal_dir.with_name("quarantine"))
         self._database = database
         self._journal_dir = journal_dir
         self._host = host
@@ -111,7 +104,13 @@ class Settler:
             return
         try:
             await self._read_to_the_end(journal)
-        except (psycopg.IntegrityError, psycopg.DataError, msgspec.MsgspecError, settlement.WriterIsClosed) as error:
+        except (
+            psycopg.IntegrityError,
+            psycopg.DataError,
+            msgspec.MsgspecError,
+            OSError,
+            settlement.WriterIsClosed,
+        ) as error:
             self._stall(journal, error)
         else:
             self.stalled.pop(incarnation, None)
@@ -120,7 +119,7 @@ class Settler:
         """Settle piece by piece; the next is read and decoded while the database takes this one."""
         piece = await _read(journal.reader, await self._position(journal))
         while True:
-            self._note(journal, piece)
+            await self._note(journal, piece)
             if piece.error is not None:
                 raise piece.error
             if piece.opened is not None and journal.writer.slot == -1:
@@ -159,15 +158,26 @@ class Settler:
         self._closed.add(journal.writer.incarnation)
         del self._journals[journal.writer.incarnation]
 
-    def _note(self, journal: _Journal, piece: "_Piece") -> None:
+    async def _note(self, journal: _Journal, piece: "_Piece") -> None:
+        """Set damage aside. The torn end of a dead writer is what a kill leaves, and costs nothing."""
         for flaw in piece.flaws:
-            found = JournalFlaw(journal.writer.incarnation, piece.start.segment, flaw)
-            if found not in self.flaws:
-                self.flaws.append(found)
-                tell = _log.info if flaw.kind == "tail" else _log.error
-                tell(
-                    "damaged journal", journal=found.incarnation, segment=found.segment, flaw=flaw.kind, at=flaw.offset
+            incarnation, segment = journal.writer.incarnation, piece.start.segment
+            if flaw.kind == "tail":
+                _log.info("torn end", journal=incarnation, segment=segment, at=flaw.offset)
+                continue
+            try:
+                new = await asyncio.to_thread(
+                    self._set_aside, journal.reader, Damage(incarnation, segment, flaw, now_us())
                 )
+            except OSError as error:  # A full disk must not keep the sound records from being settled.
+                _log.error("damage can't be set aside", reason=str(error))
+                new = True
+            if new:
+                _log.error("damaged journal", journal=incarnation, segment=segment, flaw=flaw.kind, at=flaw.offset,
+                           detail=flaw.detail)  # fmt: skip
+
+    def _set_aside(self, reader: JournalReader, damage: Damage) -> bool:
+        return self.quarantine.put(damage, reader.segments().get(damage.segment))
 
     def _stall(self, journal: _Journal, error: Exception) -> None:
         incarnation = journal.writer.incarnation

@@ -111,6 +111,12 @@ class Metrics:
         }
 
 
+def host_families(damages: dict[str, int]) -> Families:
+    """What is told once for all workers of this host: damage met in journals, by kind."""
+    name = "arkwright_journal_damages"
+    return {f"{name} gauge": [f'{name}{{kind="{kind}"}} {count}' for kind, count in sorted(damages.items())]}
+
+
 def render(workers: Sequence[Families]) -> bytes:
     """One text for all workers of this host: whichever of them a scrape reaches answers for all."""
     lines = []

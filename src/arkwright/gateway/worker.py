@@ -19,11 +19,12 @@ from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.forward import Forward
 from arkwright.gateway.idempotency import IDEMPOTENCY_KEY, Idempotency
-from arkwright.gateway.metrics import Board, Families, Metrics, render
+from arkwright.gateway.metrics import Board, Families, Metrics, host_families, render
 from arkwright.gateway.plan import Planner
 from arkwright.gateway.state import State
 from arkwright.gateway.upstream import Pool
 from arkwright.host.leases import LeaseWords, Slot
+from arkwright.store.quarantine import Quarantine
 from arkwright.wire.http import request_head_prefix
 
 # How long a request waits for money that others only hold, and how often it looks.
@@ -200,7 +201,8 @@ class Worker:
 
     def render_metrics(self) -> bytes:
         """The counters of every worker of this host."""
-        return render([self._families(), *self._board.others(time.time())])
+        host = host_families(Quarantine(self.settings.paths.quarantine).counts())
+        return render([self._families(), *self._board.others(time.time()), host])
 
     def _families(self) -> Families:
         version = self._state.version if self._state is not None else 0

@@ -10,6 +10,7 @@ import psycopg
 
 from arkwright.basics import clock
 from arkwright.basics.errors import Unavailable
+from arkwright.store.quarantine import Quarantine
 
 CONNECT_TIMEOUT_S = 3
 VERSION_MIN = 150_000
@@ -25,6 +26,7 @@ class JournalFacts(msgspec.Struct, frozen=True):
     segments: int
     written_bytes: int
     unsettled_bytes: int | None  # None: the database could not be asked.
+    damages: int = 0  # Set aside in the quarantine.
 
 
 def database_facts(url: str) -> DatabaseFacts:
@@ -54,18 +56,19 @@ def journal_facts(journal: Path, url: str | None) -> JournalFacts:
     """How much was written, and how much of it the ledger does not have yet."""
     sizes = {}
     for segment in journal.glob("*/*.segment"):
-        sizes[(segment.parent.name, int(segment.stem))] = segment.stat().st_size
-    written = sum(sizes.values())
+        if segment.stem.isdigit():
+            sizes[(segment.parent.name, int(segment.stem))] = segment.stat().st_size
+    written, damages = sum(sizes.values()), sum(Quarantine(journal.with_name("quarantine")).counts().values())
     if url is None:
-        return JournalFacts(len(sizes), written, None)
+        return JournalFacts(len(sizes), written, None, damages)
     try:
         with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
             rows = connection.execute("SELECT incarnation, segment, settled_offset FROM journal_segment").fetchall()
     except psycopg.Error:
-        return JournalFacts(len(sizes), written, None)
+        return JournalFacts(len(sizes), written, None, damages)
     settled = {(incarnation, segment): offset for incarnation, segment, offset in rows}
     behind = sum(max(0, size - settled.get(segment, 0)) for segment, size in sizes.items())
-    return JournalFacts(len(sizes), written, behind)
+    return JournalFacts(len(sizes), written, behind, damages)
 
 
 class BookFacts(msgspec.Struct, frozen=True):

@@ -319,7 +319,7 @@ async def test_damage_is_told_and_the_rest_is_charged(books: Books) -> None:
     damaged[len(damaged) // 2] ^= 4
     path.write_bytes(damaged)
     assert await books.settler.step() == 8
-    assert [found.flaw.kind for found in books.settler.flaws] == ["rot", "gap"]
+    assert [found.flaw.kind for found in books.settler.quarantine.damages()] == ["rot", "gap"]
 
 
 async def test_what_is_read_ahead_never_breaks_off_the_batch_before_it(
