@@ -12,7 +12,14 @@ from arkwright.basics.settings import ENVIRONMENT_PREFIX, Settings, meaning_of
 from arkwright.cli.main import build
 from arkwright.control.declaration import TABLES
 from arkwright.control.price_words import HigherTier, RuleSpec, WindowSpec
+from arkwright.domain import journal
+from arkwright.domain.metering import Circumstances, Usage
+from arkwright.domain.pricing import ChargeLine
 
+_RECORDS: tuple[type[msgspec.Struct], ...] = (
+    journal.Opened, journal.Intent, journal.Settled, journal.Voided, Usage, ChargeLine, Circumstances, journal.Draw,
+    journal.Attempt,
+)  # fmt: skip
 REFERENCE = Path(__file__).parent / "reference"
 _PARTS: dict[str, type[msgspec.Struct]] = {
     "[[prices.tiers]]": HigherTier,
@@ -28,6 +35,7 @@ def pages() -> dict[str, str]:
         "settings.md": _NOTE + _settings(),
         "cli.md": _NOTE + _commands(),
         "platform-file.md": _NOTE + _platform_file(),
+        "journal-records.md": _NOTE + _journal_records(),
     }
 
 
@@ -63,6 +71,36 @@ def _platform_file() -> str:
     for part, kind in _PARTS.items():
         lines += ["", f"## `{part}`", "", *_about(kind), *_fields(kind)]
     return "\n".join(lines) + "\n"
+
+
+def _journal_records() -> str:
+    """What stands in the payloads; the bytes around them are told of in journal.md, by hand."""
+    lines = [
+        "# Records of the journal",
+        "",
+        "The payloads of [the journal](journal.md)'s frames, in MessagePack: a map from field names to values, and",
+        "`type` with the record's tag. A field with its default may be left out; fields that a reader does not know are",
+        "passed over. Moments (`…_us`) are microseconds since 1970 in UTC, amounts (`…_pico`) whole numbers of",
+        "10⁻¹² of the currency unit, byte strings MessagePack's `bin`.",
+    ]
+    for kind in _RECORDS:
+        tag = kind.__struct_config__.tag
+        title = f"`{kind.__name__}`" + (f", tag `{tag}`" if tag else "")
+        lines += ["", f"## {title}", "", *_about(kind), "| field | type | default |", "|---|---|---|"]
+        for field in msgspec.structs.fields(kind):
+            default = "–" if field.required else f"`{msgspec.json.encode(field.default).decode()}`"
+            lines.append(f"| `{field.encode_name}` | {_kind(field.type)} | {default} |")
+    return "\n".join(lines) + "\n"
+
+
+def _kind(kind: Any) -> str:
+    """An annotation as it stands on the wire."""
+    parts = get_args(kind)
+    if get_origin(kind) in (list, tuple):
+        return f"array of {_kind(parts[0])}"
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(_kind(part) for part in parts)
+    return {bytes: "16 bytes", type(None): "nil"}.get(kind) or _type(kind)
 
 
 def _about(kind: type[msgspec.Struct]) -> list[str]:
