@@ -79,8 +79,8 @@ def _journal_records() -> str:
         "# Records of the journal",
         "",
         "The payloads of [the journal](journal.md)'s frames, in MessagePack: a map from field names to values, and",
-        "`type` with the record's tag. A field with its default may be left out; fields that a reader does not know are",
-        "passed over. Moments (`…_us`) are microseconds since 1970 in UTC, amounts (`…_pico`) whole numbers of",
+        "`type` with the record's tag. A field with its default may be left out; fields that a reader does not know",
+        "are passed over. Moments (`…_us`) are microseconds since 1970 in UTC, amounts (`…_pico`) whole numbers of",
         "10⁻¹² of the currency unit, byte strings MessagePack's `bin`.",
     ]
     for kind in _RECORDS:
