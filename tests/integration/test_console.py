@@ -302,6 +302,27 @@ async def test_names_are_text_wherever_they_are_shown(browser: httpx.AsyncClient
         assert hostile.status_code == 400 or "http://127.0.0.1:8080/v1" in hostile.text
 
 
+async def test_a_price_by_rules_says_where_it_is_shown_whole(browser: httpx.AsyncClient, platform: Platform) -> None:
+    rules = '[{"item": "input", "pico_per_unit": 1}, {"item": "output", "pico_per_unit": 2, "thinking": true}]'
+    async with platform.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO provider (id, name, kind, base_url) VALUES ('p', 'p', 'openai_compatible', 'http://x/v1')"
+        )
+        await connection.execute(
+            "INSERT INTO model (id, name, kind, provider_id, upstream_name, context_tokens)"
+            " VALUES ('m', 'ruled', 'chat', 'p', 'm', 10)"
+        )
+        await connection.execute(
+            "INSERT INTO price_version (id, model, currency, rules, valid_from)"
+            " VALUES ('v', 'ruled', 'USD', %s, 'epoch')",
+            (rules,),
+        )
+    await _sign_in(browser)
+    page = (await browser.get("/console")).text
+    assert "2 rules" in page
+    assert "arkwright prices show ruled" in page
+
+
 async def test_every_answer_wears_the_headers(browser: httpx.AsyncClient) -> None:
     pages = [
         await browser.get("/console"),

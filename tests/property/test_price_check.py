@@ -117,7 +117,7 @@ def unsold(price: PriceVersion) -> bool:
 ORDINARY = (Circumstances(), Circumstances(thinking=True))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.one_of(books, whole_books))
 def test_it_finds_what_brute_force_finds_and_nothing_else(found: list[Rule]) -> None:
     price = PriceVersion("p", "m", "USD", 0, tuple(found), WINDOWS)
