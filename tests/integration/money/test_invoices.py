@@ -127,16 +127,16 @@ async def test_what_comes_late_is_on_the_next_invoice(sound: Books) -> None:
     assert {line.period for line in documents[1].lines} == {"2026-09", "2026-10"}
 
 
-async def close_later(books: Books) -> list[str]:
-    """Close another month of the postpaid organization: the one after October, whenever the test runs."""
+async def close_later(books: Books, name: str = "org_post") -> list[str]:
+    """Close the month after October, whenever the test runs."""
     now = datetime.now(UTC)
     if now >= datetime(2026, 12, 1, tzinfo=UTC):
-        return (await close(books, "2026-11", "org_post"))["org_post"].invoices
+        return (await close(books, "2026-11", name))[name].invoices
     # November is not over: what closing it will do is done in its name.
     ends = invoices._end_of("2026-11")
     watermark = await periods.watermark(books.database)
     async with books.database.connection() as connection:
-        owner = await organizations.get(connection, "org_post")
+        owner = await organizations.get(connection, name)
         session = books.platform.session(connection, "test")
         return (await invoices._close(session, owner, Close("2026-11", ends, watermark))).invoices
 
