@@ -23,6 +23,7 @@ from arkwright.control import (
     models,
     organizations,
     prices,
+    profiles,
     projects,
     providers,
     reservations,
@@ -44,6 +45,7 @@ from arkwright.control.lots import LotSpec
 from arkwright.control.members import MemberSpec
 from arkwright.control.organizations import OrganizationSpec
 from arkwright.control.platform import Platform
+from arkwright.control.profiles import ProfileFields
 from arkwright.control.reservations import ReservationSpec
 from arkwright.control.session import Change, Session, given
 from arkwright.store import billing as billing_store
@@ -173,14 +175,24 @@ async def _discount(session: Session, spec: Any) -> list[Change]:
 
 
 async def _organization(session: Session, spec: DeclaredOrganization) -> list[Change]:
-    fields = {name: value for name, value in given(spec).items() if name != "top_up"}
+    fields = {name: value for name, value in given(spec).items() if name not in ("top_up", "billing_profile")}
     changes = [await organizations.ensure(session, OrganizationSpec(**fields))]
     if spec.top_up is not None:
         organization = await organizations.get(session.connection, spec.name)
         change = await billing.declare(session, organization, spec.top_up)
         if change.action != "unchanged":
             changes.append(change)
+    if spec.billing_profile is not None:
+        organization = await organizations.get(session.connection, spec.name)
+        changes.append(await _profile(session, organization, spec.billing_profile))
     return changes
+
+
+async def _profile(session: Session, owner: Organization, fields: ProfileFields) -> Change:
+    try:
+        return await profiles.update(session, owner, fields)
+    except InvalidInput as error:  # Its field lies within that of the organization.
+        raise InvalidInput(error.message, param=f"billing_profile.{error.param}") from error
 
 
 async def _project(session: Session, spec: DeclaredProject) -> list[Change]:

@@ -22,6 +22,7 @@ from arkwright.control.members import MemberSpec
 from arkwright.control.models import ModelSpec
 from arkwright.control.organizations import OrganizationSpec
 from arkwright.control.prices import PriceSpec, sound
+from arkwright.control.profiles import ProfileFields
 from arkwright.control.providers import ProviderSpec
 from arkwright.control.reservations import ReservationSpec
 
@@ -31,9 +32,12 @@ _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
 
 
 class DeclaredOrganization(OrganizationSpec, kw_only=True, forbid_unknown_fields=True, rename={"class_": "class"}):
-    """`top_up`: all that files ever credit to this organization, as a decimal string."""
+    """`top_up`: all that files ever credit to this organization, as a decimal string. `billing_profile`: whom its
+    invoices are written to, such as `{ legal_name = "Acme", tax_name = "VAT", tax_rate_bp = 600 }`.
+    """
 
     top_up: str | None = None
+    billing_profile: ProfileFields | None = None
 
 
 class DeclaredProject(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

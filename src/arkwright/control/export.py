@@ -21,16 +21,18 @@ from arkwright.control import (
     models,
     organizations,
     prices,
+    profiles,
     projects,
     providers,
     reservations,
 )
-from arkwright.store import catalog, pricing, tenancy
+from arkwright.store import catalog, invoices, pricing, tenancy
 from arkwright.store import discounts as discounts_store
 from arkwright.store import limits as limits_store
 from arkwright.store import lots as lots_store
 from arkwright.store import reservations as reservations_store
 from arkwright.store.database import Connection
+from arkwright.store.invoices import Profile
 from arkwright.store.tenancy import ApiKey, Organization
 
 _BATCH = 500
@@ -115,7 +117,14 @@ async def _discounts(connection: Connection) -> list[Row]:
 
 async def _organization(connection: Connection, owner: Organization) -> Row:
     credited = await billing.declared(connection, owner.id)
-    return organizations.view(owner) | ({"top_up": decimal_from_pico(credited)} if credited else {})
+    written = profiles.view(await invoices.profile(connection, owner.id))
+    usual = profiles.view(Profile())
+    profile = {name: value for name, value in written.items() if value != usual[name]}
+    return (
+        organizations.view(owner)
+        | ({"top_up": decimal_from_pico(credited)} if credited else {})
+        | ({"billing_profile": profile} if profile else {})
+    )
 
 
 async def _projects(connection: Connection, owner: Organization) -> list[Row]:

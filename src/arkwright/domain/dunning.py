@@ -56,5 +56,6 @@ def standing(claims: Sequence[OpenClaim], now_us: int, grace_days: int) -> Stand
     oldest = min(overdue, key=lambda claim: (claim.due_us, claim.number))
     suspend_us = oldest.due_us + grace_days * DAY_US
     days = (now_us - oldest.due_us) // DAY_US
-    reason = f"invoice {oldest.number} is overdue by {days} day{'s' if days != 1 else ''}"
+    since = f"by {days} day{'s' if days != 1 else ''}" if days else "since today"
+    reason = f"invoice {oldest.number} is overdue {since}"
     return Standing("suspended" if suspend_us <= now_us else "grace", reason, suspend_us)

@@ -187,3 +187,26 @@ async def test_prices_that_follow_each_other_do_not_come_back(admin: Admin) -> N
     assert (await admin.apply(text))["created"] == 0
     in_force = await admin.get("/prices/in-force")
     assert [version["input_per_million"] for version in in_force] == ["2.00"]
+
+
+PROFILE = """
+[[organizations]]
+name = "acme"
+billing = "postpaid"
+billing_profile = { legal_name = "Acme & Sons", address = ["1 Mill Lane", "Cromford"], tax_rate_bp = 600 }
+"""
+
+
+async def test_a_billing_profile_is_declared_exported_and_refused_by_its_line(admin: Admin) -> None:
+    assert (await admin.apply(PROFILE))["updated"] == 1
+    assert (await admin.apply(PROFILE))["unchanged"] == 2
+    profile = await admin.get("/organizations/acme/billing-profile")
+    assert (profile["legal_name"], profile["tax_rate_bp"], profile["terms_days"]) == ("Acme & Sons", 600, 30)
+    exported = await admin.export()
+    assert 'billing_profile = { "legal_name" = "Acme & Sons"' in exported
+    assert (await admin.apply(exported))["updated"] == 0
+    answer = await admin.apply(PROFILE.replace("600", "6.5"), expect=400)
+    assert answer["error"]["message"].startswith("line 5: organizations")
+    answer = await admin.apply(PROFILE.replace("600", "60000"), expect=400)
+    assert answer["error"]["message"].startswith("line 5: organizations[0]: tax_rate_bp is 0 to 10000")
+    assert (await admin.get("/organizations/acme/billing-profile")) == profile

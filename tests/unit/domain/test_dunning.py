@@ -25,6 +25,10 @@ def test_the_oldest_is_paid_first_and_what_an_invoice_gives_back_pays_others() -
     assert open_claims(claims, 500) == []
 
 
+def test_the_first_day_is_said_in_words() -> None:
+    assert standing([OpenClaim("INV-1", 10, 5)], 11, 14).reason == "invoice INV-1 is overdue since today"
+
+
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(-50, 100)), max_size=8), st.integers(0, 300))
 def test_what_is_open_is_what_was_billed_less_what_was_paid(claims: list[tuple[int, int]], paid: int) -> None:
     given_claims = [Claim(f"INV-{index}", due, minor) for index, (due, minor) in enumerate(claims)]
