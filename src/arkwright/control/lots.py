@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
+import structlog
 from msgspec import UNSET, UnsetType
 
-from arkwright.basics.errors import Conflict, InvalidInput
+from arkwright.basics.errors import Conflict, InvalidInput, Unavailable
 from arkwright.basics.ids import new_id
 from arkwright.basics.money import decimal_from_pico, pico_from_decimal
 from arkwright.control.platform import Platform
@@ -29,6 +30,8 @@ MEMO_LENGTH_MAX = 500
 PRIORITY_MAX = 1_000_000
 MODELS_MAX = 1_000
 FREE = "free:"  # References of what a model gives to each new organization begin so; nobody else may use them.
+
+_log = structlog.get_logger("lots")
 
 State = Literal["usable", "coming", "expired", "revoked", "used up"]
 
@@ -98,6 +101,8 @@ async def give(session: Session, organization: Organization, spec: LotSpec, *, d
             )
         return await record(session, "lot", name, id=before.id, before=told, after=told)
     await _check_new(session.connection, lot, spec.models)
+    if await lots.room(session.connection) < 1:
+        raise Unavailable(f"all {rules.ROWS} lots that a host has words for were given; there is no room for another")
     await lots.insert(session.connection, lot)
     return await record(session, "lot", name, id=lot.id, before=None, after=view(organization, lot))
 
@@ -105,6 +110,9 @@ async def give(session: Session, organization: Organization, spec: LotSpec, *, d
 async def give_free(session: Session, organization: Organization) -> int:
     """What models give to each new organization; returns how many lots that makes."""
     given = await lots.free_grants(session.connection)
+    if given and await lots.room(session.connection) < len(given):
+        _log.error("no room for the free grants of a new organization", organization=organization.id, rows=rules.ROWS)
+        return 0
     for grant in given:
         ends = UNSET if grant.days is None else datetime.now(UTC) + timedelta(days=grant.days)
         spec = LotSpec(

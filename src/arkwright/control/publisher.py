@@ -19,6 +19,7 @@ from arkwright.domain.catalog import Model, Target
 from arkwright.domain.discounts import Discount
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
+from arkwright.host import limit_words
 from arkwright.host.leases import LeaseWords
 from arkwright.store import discounts, limits, lots, pricing, reservations
 from arkwright.store.database import Connection, Database, load_queries
@@ -103,7 +104,7 @@ async def build(connection: Connection, host: str, at_us: int) -> Snapshot:
         limits=tuple(await limits.limits(connection)),
         hosts=await limits.hosts(connection, host),
         lots=await lots.usable(connection, at_us),
-        reservations=await reservations.usable(connection, at_us),
+        reservations=await reservations.usable(connection, at_us, rows=limit_words.ROWS),
     )
 
 

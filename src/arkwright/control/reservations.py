@@ -10,12 +10,13 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from arkwright.basics.errors import Conflict, InvalidInput
+from arkwright.basics.errors import Conflict, InvalidInput, Unavailable
 from arkwright.basics.ids import new_id
 from arkwright.basics.money import decimal_from_pico, pico_from_decimal
 from arkwright.control.session import Change, Page, Session, missing, record
 from arkwright.domain.limits import CAP_MAX
 from arkwright.domain.reservations import ID_PREFIX, Overflow
+from arkwright.host import limit_words
 from arkwright.store import catalog, reservations
 from arkwright.store.database import Connection
 from arkwright.store.reservations import Reservation
@@ -82,6 +83,8 @@ async def reserve(
     if await catalog.model(session.connection, made.model) is None:
         raise InvalidInput(f"there is no model {made.model!r}", param="model")
     await reservations.insert(session.connection, made)
+    if await reservations.last_row(session.connection) >= limit_words.ROWS:
+        raise Unavailable(f"all {limit_words.ROWS} rows that a host counts limits in are taken; there is no room")
     return await record(session, "reservation", name, id=made.id, before=None, after=view(organization, made))
 
 

@@ -56,7 +56,14 @@ class FreeGrant(msgspec.Struct, frozen=True):
     days: int | None
 
 
+async def room(connection: Connection) -> int:
+    """How many more lots hosts have words for. Until the transaction ends nobody else makes one."""
+    await _queries.rows_lock(connection)
+    return lots.ROWS - int(await _queries.next_row(connection))
+
+
 async def insert(connection: Connection, lot: Lot) -> None:
+    """Raises psycopg's UniqueViolation for a reference that the organization has used."""
     columns = msgspec.structs.asdict(lot)
     for unwritten in ("lease_row", "used", "revoked_at", "created_at"):
         del columns[unwritten]

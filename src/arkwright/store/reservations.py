@@ -62,10 +62,15 @@ async def end(connection: Connection, reservation_id: str) -> bool:
     return bool(await _queries.end(connection, id=reservation_id) == 1)
 
 
-async def usable(connection: Connection, at_us: int) -> tuple[reservations.Reservation, ...]:
-    """As the data plane knows them."""
-    rows = _queries.usable(connection, at=datetime_from_us(at_us))
-    return tuple([_known(row) async for row in rows])
+async def last_row(connection: Connection) -> int:
+    """The highest row that one of them is counted in; -1 when there is none."""
+    return int(await _queries.last_row(connection))
+
+
+async def usable(connection: Connection, at_us: int, *, rows: int) -> tuple[reservations.Reservation, ...]:
+    """As the data plane knows them; `rows`: how many limits a host has words for."""
+    found = _queries.usable(connection, at=datetime_from_us(at_us), rows=rows)
+    return tuple([_known(row) async for row in found])
 
 
 def _known(row: Any) -> reservations.Reservation:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from arkwright.domain import snapshot as snapshots
+from arkwright.domain.lots import ROWS
 from arkwright.store.database import Database
 from tests.integration.control.conftest import Admin
 
@@ -209,3 +210,18 @@ async def test_free_only_is_set_and_told(admin: Admin) -> None:
     assert made["free_only"] is True
     assert "free_only = true" in await admin.export()
     assert (await admin.call("PATCH", "/organizations/acme", {"free_only": False}))["free_only"] is False
+
+
+async def test_there_is_room_for_so_many_lots_and_no_more(admin: Admin, database: Database) -> None:
+    await admin.apply(SETUP)
+    body = {"reference": "r1", "kind": "grant", "units": 5}
+    assert (await admin.post("/organizations/acme/lots", body))["action"] == "create"
+    async with database.connection() as connection:
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        await connection.execute("UPDATE lot SET lease_row = %s WHERE reference = 'r1'", (ROWS - 2,))
+    assert (await admin.post("/organizations/acme/lots", {**body, "reference": "last"}))["action"] == "create"
+    error = await admin.refused("POST", "/organizations/acme/lots", {**body, "reference": "beyond"}, 503)
+    assert "no room" in error["message"]
+    await admin.post("/organizations", {"name": "late"})
+    assert (await admin.get("/organizations/late/lots"))["data"] == [], "it is made all the same"
+    assert "beyond" not in await listed(admin)

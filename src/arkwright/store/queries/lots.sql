@@ -4,6 +4,9 @@
 -- One lot is made at a time; the lock ends with the transaction.
 SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended('arkwright.lot', 0))) AS locked;
 
+-- name: next_row$
+SELECT coalesce(max(lease_row), -1) + 1 FROM lot;
+
 -- name: insert!
 INSERT INTO lot (
     id, lease_row, organization_id, reference, kind, items, models, modes, size, priority, valid_from, expires_at, declared, memo

@@ -37,4 +37,9 @@ UPDATE reservation SET ended_at = now() WHERE id = :id AND ended_at IS NULL;
 -- For a snapshot: those of now and those to come.
 SELECT id, organization_id, model, input_row, output_row, input_tokens_per_minute, output_tokens_per_minute, overflow,
        valid_from, valid_until
-FROM reservation WHERE ended_at IS NULL AND valid_until > :at ORDER BY id;
+FROM reservation
+WHERE ended_at IS NULL AND valid_until > :at AND greatest(input_row, output_row) < :rows
+ORDER BY id;
+
+-- name: last_row$
+SELECT coalesce(max(greatest(input_row, output_row)), -1) FROM reservation;
