@@ -92,7 +92,8 @@ async def give(session: Session, organization: Organization, spec: LotSpec, *, d
         if isinstance(spec.valid_from, UnsetType):
             lot = msgspec.structs.replace(lot, valid_from=before.valid_from)
         told, asked = view(organization, before), view(organization, lot)
-        different = [field for field in asked if asked[field] != told[field] and field != "memo"]
+        fields = [field for field in {**told, **asked} if field != "memo"]
+        different = [field for field in fields if asked.get(field) != told.get(field)]
         if different:
             raise Conflict(
                 f"{organization.name!r} has a lot {lot.reference!r} already, with another {' and '.join(different)}; "

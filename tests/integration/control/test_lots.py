@@ -111,6 +111,15 @@ async def test_the_same_reference_gives_once(admin: Admin) -> None:
     error = await admin.refused("POST", "/organizations/acme/lots", {**body, "units": 6}, 409)
     assert "another units" in error["message"]
     assert error["param"] == "reference"
+    ends = {"expires_at": "2099-01-01T00:00:00Z"}
+    error = await admin.refused("POST", "/organizations/acme/lots", {**body, **ends}, 409)
+    assert "another expires_at" in error["message"]
+    await admin.post("/organizations/acme/lots", {**body, **ends, "reference": "r2"})
+    error = await admin.refused("POST", "/organizations/acme/lots", {**body, "reference": "r2"}, 409)
+    assert "another expires_at" in error["message"]
+    credit = {"reference": "r1", "kind": "credit", "amount": "5.00"}
+    error = await admin.refused("POST", "/organizations/acme/lots", credit, 409)
+    assert "kind" in error["message"]
     assert (await listed(admin))["r1"]["left"] == 5
     await admin.post("/organizations", {"name": "late"})
     assert (await admin.post("/organizations/late/lots", body))["action"] == "create", "of its own organization"
