@@ -5,7 +5,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup up test check format lock docs bench kill-test
+.PHONY: help setup up test check format lock docs bench kill-test soak
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -48,3 +48,6 @@ bench: setup  ## Measure the platform against its engine and a fast upstream
 
 kill-test: setup  ## Kill -9 a thousand times at named points, under a hundred thousand requests
 	@$(BIN)/python -m tests.exactness.torture $(ARGS)
+
+soak: setup  ## Do a million things to the books, and check every law after each step
+	@$(BIN)/python -m tests.exactness.soak $(ARGS)

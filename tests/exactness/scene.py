@@ -45,7 +45,7 @@ class Scene:
         self.paths = DataDir(root)
         self.lives: dict[str, BaseProcess] = {}
         self._price = price
-        self._epoch = 0
+        self._epoch = self._credits = 0
 
     async def __aenter__(self) -> "Scene":
         self.paths.make()
@@ -69,7 +69,7 @@ class Scene:
     def new_epoch(self) -> None:
         """Words as a new supervisor makes them."""
         self._epoch += 1
-        LeaseWords.create(self.paths.lease_words, self._epoch, rows=16, slots=8, limit_rows=16).close()
+        LeaseWords.create(self.paths.lease_words, self._epoch, rows=16, slots=64, limit_rows=16).close()
 
     def born(self, name: str, doom: Doom, *, epoch: bool = False) -> BaseProcess:
         """`control`, or a gateway under any other name."""
@@ -88,6 +88,18 @@ class Scene:
         log = self.paths.logs / ("control.log" if name == "control" else "gateway.log")
         return log.read_text(errors="replace")[-3000:] if log.exists() else ""
 
+    async def top_up(self, amount_pico: int) -> None:
+        """The lease keeper finds it and grants it."""
+        await self._credit(amount_pico)
+        self.deposit_pico += amount_pico
+
+    async def _credit(self, amount_pico: int) -> None:
+        self._credits += 1
+        async with self.database.connection() as connection:
+            session = Session(connection=connection, actor="test", currency="USD", master_key=b"")
+            spec = TopUpSpec(amount=decimal_from_pico(amount_pico), reference=f"deposit-{self._credits}")
+            await billing.top_up(session, "org_a", spec)
+
     async def _pay_in(self) -> None:
         async with self.database.connection() as connection:
             price = self._price
@@ -97,9 +109,7 @@ class Scene:
             )
             assert await add_organization(connection, "org_a") == 0
             assert await add_organization(connection, "org_post", billing="postpaid") == 1
-            session = Session(connection=connection, actor="test", currency="USD", master_key=b"")
-            spec = TopUpSpec(amount=decimal_from_pico(self.deposit_pico), reference="deposit")
-            await billing.top_up(session, "org_a", spec)
+        await self._credit(self.deposit_pico)
 
     def _snapshot(self) -> Snapshot:
         port = self._provider.sockets[0].getsockname()[1]

@@ -106,7 +106,8 @@ class Torture:
                 next_checkpoint += checkpoint_kills
                 self._calm.clear()
                 await self._checkpoint(doomed_after=self._killed() < kills)
-            await asyncio.sleep(0.05)
+            await self._scene.top_up(10**12)
+            await asyncio.sleep(0.1)
         await self.traffic.pause()
         self._calm.set()
         await self._holds_gone()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from psycopg.errors import UniqueViolation
+from psycopg.errors import IntegrityError, UniqueViolation
 
 from arkwright.basics.errors import InternalError
 from arkwright.domain.charges import Charge, by_account, transaction_of
@@ -51,25 +51,23 @@ class WriterIsClosed(InternalError):
     """A journal that was closed as dead and read to its end has more records than it had."""
 
 
-class _Duplicates(Exception):
-    """Some of these events were charged before, or have just been by another journal."""
-
-
 async def settle(database: Database, batch: JournalBatch) -> Outcome | None:
     """Post a batch; None when another settler moved the position first, and the caller must load it again.
 
     Raises WriterIsClosed; psycopg's IntegrityError or DataError for charges that the ledger cannot take (an unknown
     organization, a balance below zero); psycopg's OperationalError or Unavailable without a database.
     """
-    # Duplicates are rare, and the table refuses them: only once it did are they looked for.
+    # Duplicates are rare, and the database refuses them: as charges, or for what they would cost once more. Only then
+    # are they looked for; and again, if another journal has charged one meanwhile.
     for look in (False, *(True,) * _ATTEMPTS):
         try:
             async with database.connection() as connection:
                 if not await _advance(connection, batch):
                     return None
                 return await _post(connection, batch, look=look)
-        except _Duplicates:
-            continue
+        except IntegrityError as error:
+            if look and not _charged_meanwhile(error):
+                raise
     raise InternalError(f"the batch at {batch.before} of {batch.writer.incarnation} is raced for again and again")
 
 
@@ -150,14 +148,13 @@ async def _post_charges(connection: Connection, batch: JournalBatch, charges: li
 async def _insert(connection: Connection, numbered: list[tuple[Charge, int]]) -> None:
     """Charges with the ids of their transactions. In the order of events: nobody waits for whom waits for him."""
     numbered.sort(key=_event_of)
-    try:
-        async with connection.cursor() as cursor, cursor.copy(_queries.copy_charges.sql) as copy:
-            for piece in charge_rows.lines(numbered):
-                await copy.write(piece)
-    except UniqueViolation as error:
-        if error.diag.constraint_name != "charge_pkey":
-            raise  # Two events of one record: that is no duplicate.
-        raise _Duplicates from error
+    async with connection.cursor() as cursor, cursor.copy(_queries.copy_charges.sql) as copy:
+        for piece in charge_rows.lines(numbered):
+            await copy.write(piece)
+
+
+def _charged_meanwhile(error: IntegrityError) -> bool:
+    return isinstance(error, UniqueViolation) and error.diag.constraint_name == "charge_pkey"
 
 
 async def _known(connection: Connection, charges: list[Charge]) -> set[str]:

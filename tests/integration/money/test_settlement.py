@@ -93,6 +93,18 @@ async def test_an_event_is_charged_once_whoever_wrote_it(books: Books) -> None:
     other.stop()
 
 
+async def test_a_duplicate_that_the_balance_could_not_pay_again_is_suppressed(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    dear = settled("org_a", Usage(output_tokens=DEPOSIT * 6 // 10 // 4_000_000))
+    assert worker.charge(0, dear)
+    assert await books.settler.step() == 1
+    worker.write(settled("org_a", Usage(1)), dear, settled("org_a", Usage(2)), dear)
+    assert await books.settler.step() == 2
+    assert books.settler.stalled == {}
+    assert (await books.balances("org_a"))[("prepaid", "USD")] == DEPOSIT - dear.amount_pico - 3 * 250_000
+    worker.stop()
+
+
 async def test_settlers_at_once_post_each_charge_once(books: Books) -> None:
     settlers = [books.settler, *(Settler(books.database, books.journal_dir, host="host_a") for _ in range(3))]
     workers = [Worker(books.journal_dir, books.words, segment_bytes=3_000) for _ in range(3)]
