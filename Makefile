@@ -5,11 +5,11 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup up test check format lock docs bench kill-test soak
+.PHONY: help setup up test check format lock docs bench bench-money kill-test soak
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/installed: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Arkwright needs Python 3.11 or later; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
@@ -45,6 +45,9 @@ docs: setup  ## Write the reference anew from the code
 
 bench: setup  ## Measure the platform against its engine and a fast upstream
 	@$(BIN)/python -m benchmarks
+
+bench-money: setup  ## Measure admission, journal, settler and league tables beside their goals
+	@$(BIN)/python -m benchmarks.money $(ARGS)
 
 kill-test: setup  ## Kill -9 a thousand times at named points, under a hundred thousand requests
 	@$(BIN)/python -m tests.exactness.torture $(ARGS)
