@@ -245,6 +245,8 @@ def _secrets(patient: Patient) -> Iterator[Finding]:
             *(paths.secrets.glob("*") if paths.secrets.is_dir() else ()),
             paths.run,
             paths.journal,
+            paths.answers,
+            paths.quarantine,
         )
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077
     ]

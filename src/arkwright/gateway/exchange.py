@@ -136,10 +136,6 @@ class Exchange:
                 self._connection.write(end)
         self._connection.exchange_ended(self)
 
-    def settle(self, answer: Callable[[], None], charge: Callable[[Callable[[], None]], object]) -> None:
-        """Charge for the answer; its last bytes leave once the charge is on the disk."""
-        charge(answer)
-
     def abort(self) -> None:
         """Break the connection off, so that the client can't take what it has for the whole answer."""
         if not self._ended:

@@ -19,6 +19,7 @@ from arkwright.gateway.admission import Admitted
 from arkwright.gateway.charging import Metered, Served, counts_of, estimated, exact
 from arkwright.gateway.exchange import EVENT_STREAM, JSON, Exchange
 from arkwright.gateway.fanout import FanOut
+from arkwright.gateway.idempotency import Recorded
 from arkwright.gateway.plan import Plan, Planner
 from arkwright.gateway.upstream import Call, CallFailed
 from arkwright.wire import openai_answer, openai_ending, openai_errors
@@ -329,10 +330,11 @@ class Forward:
             upstream_request_id=(header(self._headers, b"x-request-id") or b"").decode("latin-1")[:200],
             attempts=tuple(self._failed),
         )
-        self._exchange.settle(
-            answer,
-            lambda told: self._worker.charging.settle(self._admitted, self._exchange, served, metered, told),
-        )
+        charge, exchange = self._worker.charging.settle, self._exchange
+        if isinstance(exchange, Recorded):
+            exchange.settle(answer, lambda told: charge(self._admitted, exchange, served, metered, told))
+        else:
+            charge(self._admitted, exchange, served, metered, answer)
         self._worker.metrics.served(served, metered.usage, self._elapsed_us())
 
     # The client's side

@@ -100,6 +100,7 @@ class Recorded(Exchange):
         self._resolve(None)
 
     def settle(self, answer: Callable[[], None], charge: Callable[[Callable[[], None]], object]) -> None:
+        """Keep the answer before it is charged, and its last bytes back until the charge is on the disk."""
         if self.outcome.done():  # Given up by a mistake of ours: charged all the same is what was used.
             charge(lambda: None)
             return

@@ -352,3 +352,16 @@ async def test_limits_stand_on_the_first_answer_and_a_replay_counts_in_none(
     refused = await post(gateway, chat(stream=stream), "k2")
     assert (refused.status, refused.headers["x-ratelimit-remaining-requests"]) == (429, "0")
     assert same(first, await post(gateway, chat(stream=stream)))
+
+
+async def test_without_room_for_any_answer_a_key_still_guards_against_a_second_charge(gateway: GatewayHost) -> None:
+    worker = gateway.worker
+    worker.settings = msgspec.structs.replace(worker.settings, idempotency_answer_bytes_max=0)
+    first = await post(gateway, chat())
+    again = await post(gateway, chat())
+    assert (first.status, again.status) == (200, 422)
+    assert again.json["error"]["code"] == "idempotent_answer_not_kept"
+    (file,) = files(gateway)
+    assert first.json["choices"][0]["message"]["content"].encode() not in file.read_bytes()
+    assert file.stat().st_mode & 0o077 == 0
+    assert len(gateway.settled()) == 1
