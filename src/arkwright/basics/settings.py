@@ -78,6 +78,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     close_months_after_h: Annotated[
         int, _meaning("Hours after its end at which a month is closed into invoices; 0: by hand only.", ge=0, le=672)
     ] = 0
+    otlp_endpoint: Annotated[
+        str, _meaning("Collector that takes OTLP over HTTP, such as http://localhost:4318; empty: none.")
+    ] = ""
     log_level: Annotated[str, _meaning("debug, info, warning or error.", pattern="^(debug|info|warning|error)$")] = (
         "info"
     )

@@ -4,15 +4,17 @@ Law: the costs of a file add up to what the ledger's revenue took by charges, re
 the last pico. An answer that breaks off has no proper end: HTTP tells it from a whole one.
 """
 
+import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 
 from arkwright.basics.clock import MICROSECONDS, datetime_from_us
 from arkwright.control import exports
 from arkwright.control.platform import Platform
 from arkwright.domain import focus as rules
+from arkwright.domain.feeds import UsageEvent
 from arkwright.domain.focus import COLUMNS, Adjustment, Period, Service
 from arkwright.store import focus as store
 from arkwright.store.feeds import PAGE
@@ -27,11 +29,7 @@ async def lines(platform: Platform, asked: exports.Period) -> AsyncIterator[byte
         issuer = await store.issuer(connection) or _ISSUER
     yield _csv([dict(zip(COLUMNS, COLUMNS, strict=True))])
     async for page in exports.events(platform, asked):
-        yield _csv(
-            row
-            for event in page
-            for row in rules.usage_rows(event, _period(event.placed_us, event.started_us, event.ended_us), issuer)
-        )
+        yield await asyncio.to_thread(_usage, page, issuer)
     async for adjustments in _adjustments(platform, asked):
         yield _csv(
             rules.adjustment_row(given, _period(given.placed_us, given.started_us, given.ended_us), issuer)
@@ -42,6 +40,14 @@ async def lines(platform: Platform, asked: exports.Period) -> AsyncIterator[byte
             rules.service_row(given, _period(given.placed_us, given.performed_us, given.performed_us), issuer)
             for given in services
         )
+
+
+def _usage(events: Sequence[UsageEvent], issuer: str) -> bytes:
+    return _csv(
+        row
+        for event in events
+        for row in rules.usage_rows(event, _period(event.placed_us, event.started_us, event.ended_us), issuer)
+    )
 
 
 async def _adjustments(platform: Platform, asked: exports.Period) -> AsyncIterator[list[Adjustment]]:

@@ -24,10 +24,12 @@ from arkwright.basics.settings import Settings
 from arkwright.control import answers, chores
 from arkwright.control.api import application
 from arkwright.control.lease_keeper import LeaseKeeper
+from arkwright.control.metrics import ControlMetrics
 from arkwright.control.platform import Platform
 from arkwright.control.publisher import Publisher
 from arkwright.control.reconciler import Reconciler
 from arkwright.control.settler import Settler
+from arkwright.control.telemetry import Telemetry
 from arkwright.control.webhook_sender import Sender
 from arkwright.domain import lots
 from arkwright.host import lifeline
@@ -151,6 +153,8 @@ class _Process:
                 ("reconciler", reconciler.run),
                 ("chores", lambda: chores.run(platform)),
                 ("webhooks", Sender(platform).run),
+                ("metrics", ControlMetrics(platform, host).run),
+                ("telemetry", Telemetry(platform, host).run),
                 ("answers", lambda: answers.run(self._settings)),
             )
         ]

@@ -44,6 +44,8 @@ FindingName = Literal[
     "tax-differs",
     "receivable-differs",
     "number-missing",
+    "feed-differs",
+    "proof-differs",
 ]
 # What each name means, for `audit check --list`; a name is added here and above.
 MEANINGS: dict[FindingName, str] = {
@@ -75,6 +77,8 @@ MEANINGS: dict[FindingName, str] = {
     "tax-differs": "Tax in the ledger that is not the sum of invoices less credit notes.",
     "receivable-differs": "A receivable that is not the open invoices and what no invoice has yet.",
     "number-missing": "A gap in the numbers of invoices or credit notes, or one that was never given.",
+    "feed-differs": "A posting without a place in the feed, or a place without one: followers would not see it.",
+    "proof-differs": "A signed root that is not in the chain, or charges that are not what it was signed over.",
 }
 
 

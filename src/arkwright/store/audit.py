@@ -13,6 +13,7 @@ from arkwright.store.database import Connection, load_queries
 
 _queries = load_queries("audit")
 _invoice_queries = load_queries("audit_invoices")
+_proof_queries = load_queries("audit_proofs")
 
 # The checks that one query each can do: its name, and the finding it makes.
 _CHECKS: dict[str, FindingName] = {
@@ -49,6 +50,9 @@ _CHECKS: dict[str, FindingName] = {
     "foreign_reserved": "charge-misdrawn",
     "wrong_lot_leases": "lease-differs",
     "wrong_lot_posted": "lease-differs",
+    "wrong_places": "feed-differs",
+    "wrong_roots": "proof-differs",
+    "wrong_parts": "proof-differs",
 }
 
 
@@ -107,7 +111,7 @@ async def check_ledger(connection: Connection, limit: int) -> list[Finding]:
     """Everything that the ledger alone can contradict itself in; at most `limit` findings of each kind of check."""
     findings = []
     for query, name in _CHECKS.items():
-        queries = _queries if hasattr(_queries, query) else _invoice_queries
+        queries = next(one for one in (_queries, _invoice_queries, _proof_queries) if hasattr(one, query))
         rows = getattr(queries, query)(connection, limit=limit)
         findings += [differs(name, row.subject, row.what, row.found, row.expected) async for row in rows]
     return findings

@@ -17,5 +17,12 @@ async def take(connection: Connection, name: str) -> Place:
     return Place(row.position, row.event_id)
 
 
+async def start(connection: Connection, name: str, place: Place) -> Place:
+    """The follower's place; one that is new begins at `place`."""
+    await _queries.begin_at(connection, name=name, position=place.position, event_id=place.event_id)
+    row = await _queries.lock(connection, name=name)
+    return Place(row.position, row.event_id)
+
+
 async def move(connection: Connection, name: str, place: Place) -> None:
     await _queries.move(connection, name=name, position=place.position, event_id=place.event_id)

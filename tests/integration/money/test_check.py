@@ -84,6 +84,7 @@ EDITS: dict[str, tuple[str, ...]] = {
     "transaction-unexplained": (
         "INSERT INTO ledger_transaction (reference, kind, organization_id, currency)"
         " VALUES ('x', 'gift', 'org_a', 'USD')",
+        "INSERT INTO ledger_unplaced SELECT id FROM ledger_transaction WHERE reference = 'x'",
         "INSERT INTO ledger_entry SELECT transaction.id, account.id, 0 FROM ledger_transaction AS transaction"
         " JOIN ledger_account AS account USING (organization_id) WHERE reference = 'x' AND account.kind = 'prepaid'",
     ),
