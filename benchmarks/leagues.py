@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 from arkwright.basics.paths import DataDir
 from arkwright.domain.metering import COUNTS
@@ -29,6 +30,7 @@ from arkwright.store.database import Connection, Database
 from arkwright.store.embedded import EmbeddedPostgres
 from arkwright.store.leagues import Dimension, Periods, TokenSum
 from arkwright.store.migrate import migrate
+from benchmarks.settling import cpu_of
 from benchmarks.table import spread, table
 
 CUSTOMERS, MODELS, PROVIDERS, INDUSTRIES, DAYS = 2_000, 40, 8, 20, 30
@@ -94,19 +96,22 @@ async def fill(connection: Connection, events: int) -> None:
         f"INSERT INTO raw SELECT DATE '2026-11-01' + (i * {DAYS} / {events})::integer, {_CUSTOMER}, {_MODEL}, {_CLASS},"
         f" {_INPUT} + {_CACHED} + {_OUTPUT}, {_IMAGE} FROM generate_series(0::bigint, {events - 1}) AS i"
     )
-    for shift in (0, 30):
-        await connection.execute(
-            "INSERT INTO league_daily SELECT dimension, day - %s::integer, class, value, count(*), sum(tokens)"
-            " FROM raw CROSS JOIN LATERAL (VALUES ('total', '', text_tokens + image_tokens),"
-            " ('provider', 'provider-' || model %% 8, text_tokens + image_tokens),"
-            " ('model', 'model-' || model, text_tokens + image_tokens),"
-            " ('customer', 'org_' || customer, text_tokens + image_tokens),"
-            " ('industry', 'industry ' || customer %% 20, text_tokens + image_tokens),"
-            " ('modality', 'text', text_tokens), ('modality', 'image', image_tokens))"
-            " AS told (dimension, value, tokens)"
-            " WHERE dimension <> 'modality' OR tokens > 0 GROUP BY 1, 2, 3, 4",
-            (shift,),
-        )
+    await connection.execute(
+        "INSERT INTO league_daily SELECT dimension, day, class, value, sum(requests), sum(tokens) FROM ("
+        " SELECT day, class, customer, model, count(*) AS requests, sum(text_tokens) AS text_tokens,"
+        " sum(image_tokens) AS image_tokens FROM raw GROUP BY 1, 2, 3, 4) AS made"
+        " CROSS JOIN LATERAL (VALUES ('total', '', text_tokens + image_tokens),"
+        " ('provider', 'provider-' || model % 8, text_tokens + image_tokens),"
+        " ('model', 'model-' || model, text_tokens + image_tokens),"
+        " ('customer', 'org_' || customer, text_tokens + image_tokens),"
+        " ('industry', 'industry ' || customer % 20, text_tokens + image_tokens),"
+        " ('modality', 'text', text_tokens), ('modality', 'image', image_tokens))"
+        " AS told (dimension, value, tokens)"
+        " WHERE dimension <> 'modality' OR tokens > 0 GROUP BY 1, 2, 3, 4"
+    )
+    await connection.execute(
+        "INSERT INTO league_daily SELECT dimension, day - 30, class, value, requests, tokens FROM league_daily"
+    )
     await connection.execute(
         "INSERT INTO league_monthly SELECT dimension, date_trunc('month', day)::date, class, value, sum(requests),"
         " sum(tokens) FROM league_daily GROUP BY 1, 2, 3, 4"
@@ -115,10 +120,10 @@ async def fill(connection: Connection, events: int) -> None:
         "INSERT INTO usage_hourly (hour, organization_id, organization_class, project_id, key_id, model, target,"
         " currency, usage_source, industry, endpoint, requests, input_tokens, cached_input_tokens, cache_write_tokens,"
         " output_tokens, reasoning_tokens, image_tokens, amount_pico)"
-        " SELECT day + (customer %% 24) * interval '1 hour', 'org_' || customer, class, 'prj', 'key_' || customer,"
-        " 'model-' || model, 'provider-' || model %% 8, 'USD', 'provider', 'industry ' || customer %% 20,"
+        " SELECT day + (customer % 24) * interval '1 hour', 'org_' || customer, class, 'prj', 'key_' || customer,"
+        " 'model-' || model, 'provider-' || model % 8, 'USD', 'provider', 'industry ' || customer % 20,"
         " 'chat/completions', count(*), sum(text_tokens), 0, 0, 0, 0, sum(image_tokens), 0"
-        " FROM raw GROUP BY day, customer, class, model".replace("%%", "%")
+        " FROM raw GROUP BY day, customer, class, model"
     )
     await connection.execute("INSERT INTO follower (name, position, event_id) VALUES ('leagues', 1, gen_random_uuid())")
 
@@ -161,21 +166,27 @@ class Measured(msgspec.Struct, frozen=True):
     way: str
     dimension: str
     ms: list[float]
+    cpu_ms: float  # Of this process and PostgreSQL together, a call.
 
 
-async def timed(rounds: int, league: Callable[[], Awaitable[list[TokenSum]]], dimension: Dimension) -> list[float]:
+async def timed(
+    rounds: int, league: Callable[[], Awaitable[list[TokenSum]]], dimension: Dimension, postmaster: psutil.Process
+) -> tuple[list[float], float]:
     """The whole table: asked for, ranked, shared out. The first round warms up and is left out."""
-    found = []
-    for _ in range(rounds + 1):
+    found, used = [], 0.0
+    for number in range(rounds + 1):
+        if number == 1:
+            used = time.process_time() + cpu_of(postmaster)
         began = time.perf_counter()
         sums = await league()
         made = ranking(dimension, sums, {})
         found.append((time.perf_counter() - began) * 1_000)
         assert made.rows, "an empty league"
-    return found[1:]
+    used = time.process_time() + cpu_of(postmaster) - used
+    return found[1:], used / rounds * 1_000
 
 
-async def measure(database: Database, directory: Path, rounds: int) -> list[Measured]:
+async def measure(database: Database, directory: Path, rounds: int, postmaster: psutil.Process) -> list[Measured]:
     found = []
     for dimension in DIMENSIONS:
 
@@ -209,7 +220,7 @@ async def measure(database: Database, directory: Path, rounds: int) -> list[Meas
             ways["raw events (PostgreSQL)"] = (max(2, rounds // 2), raw)
             refuse_difference(await rolled(), await raw(), await files())
         for way, (times, league) in ways.items():
-            found.append(Measured(way, dimension, await timed(times, league, dimension)))
+            found.append(Measured(way, dimension, *await timed(times, league, dimension, postmaster)))
     return found
 
 
@@ -244,7 +255,8 @@ async def run(rounds: int, events: int) -> list[Measured]:
                 used = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
                 said = ", ".join(f"{row[0]:,} rows in {name}" for name, row in zip(_TABLES, rows, strict=True) if row)
                 say(f"{said}; {used / 1e9:.2f} GB of disk in all")
-                return await measure(database, root / "raw", rounds)
+                assert server.pid is not None
+                return await measure(database, root / "raw", rounds, psutil.Process(server.pid))
             finally:
                 await database.close()
         finally:
@@ -261,17 +273,18 @@ def say(text: str) -> None:
 
 def report(found: list[Measured]) -> str:
     ways = list(dict.fromkeys(one.way for one in found))
-    by = {(one.way, one.dimension): one.ms for one in found}
-    rows = [
-        [way, *(spread(by[way, dimension]) if (way, dimension) in by else "-" for dimension in DIMENSIONS)]
-        for way in ways
-    ]
+    by = {(one.way, one.dimension): one for one in found}
+    rows = [[way, *(_told(by.get((way, dimension))) for dimension in DIMENSIONS)] for way in ways]
     slow, fast = by["raw events (PostgreSQL)", "customer"], by["roll-up of months (PostgreSQL)", "customer"]
-    ratio = statistics.median(slow) / statistics.median(fast)
-    head = ["league of a month, ms: median (min to max)", *(f"by {dimension}" for dimension in DIMENSIONS)]
+    ratio = statistics.median(slow.ms) / statistics.median(fast.ms)
+    head = ["league of a month, ms: median (min to max), CPU", *(f"by {dimension}" for dimension in DIMENSIONS)]
     return (
         f"{table(head, rows)}\n\nby customer, raw events in PostgreSQL against the roll-up of months: {ratio:.0f} : 1"
     )
+
+
+def _told(one: Measured | None) -> str:
+    return "-" if one is None else f"{spread(one.ms, '.0f')}, {one.cpu_ms:.0f}"
 
 
 def main() -> None:

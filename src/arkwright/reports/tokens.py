@@ -53,7 +53,8 @@ REPORT = Report(
     definition=(
         "Tokens of requests that started in the period, from the hourly roll-up of charges. The counts are disjoint: a"
         " cached token is counted as cached input and nowhere else, a token of an image as image. Estimated: requests"
-        " whose tokens neither an engine nor a provider counted."
+        " whose tokens neither an engine nor a provider counted. Tokens of caches that are written on demand are in"
+        " the token league alone."
     ),
     dimensions=usage.DIMENSIONS,
     by=("model",),

@@ -16,7 +16,7 @@ from arkwright.store.feeds import Place
 
 _queries = load_queries("leagues")
 _FOLLOWER = "leagues"
-_POSITIONS_AT_ONCE = 1_000
+_POSITIONS_AT_ONCE = 200  # A position may hold ten thousand charges.
 
 Dimension = Literal["total", "provider", "model", "customer", "industry", "modality"]
 
@@ -64,6 +64,8 @@ async def roll_up(database: Database) -> int:
     taken = 0
     while True:
         async with database.connection() as connection:
+            # A first look at years of charges takes its time, and keeps nobody waiting.
+            await connection.execute("SET LOCAL statement_timeout = 0")
             place = await followers.take(connection, _FOLLOWER)
             last = (await feeds.end(connection)).position - 1
             upto = min(last, place.position + _POSITIONS_AT_ONCE)

@@ -23,14 +23,13 @@ MODALITIES: dict[str, tuple[str, ...]] = {
     "video": ("video_input_tokens", "video_output_tokens"),
 }  # fmt: skip
 _VALUES = {"total": "''", "provider": "target", "model": "model", "customer": "organization_id", "industry": "industry"}
-_SUMS = """
-    coalesce(sum({tokens}) FILTER (WHERE started_at >= $since AND started_at < $until), 0)::BIGINT,
-    count(*) FILTER (WHERE started_at >= $since AND started_at < $until AND ({counted})),
-    coalesce(sum({tokens}) FILTER (WHERE started_at >= $against_since AND started_at < $against_until), 0)::BIGINT
-"""
-_FROM = """
+# Grouped by whether the event is in the period, and in the one it is compared with: each event is added up once.
+_GROUPED = """
+    SELECT organization_class, {value} AS value, started_at >= $since AND started_at < $until AS now,
+        started_at >= $against_since AND started_at < $against_until AS before, {sums}, max(organization_name)
     FROM read_parquet($files, union_by_name = true)
     WHERE started_at >= $since AND started_at < $until OR started_at >= $against_since AND started_at < $against_until
+    GROUP BY 1, 2, 3, 4
 """
 
 
@@ -43,22 +42,43 @@ def tokens_by(directory: Path, dimension: Dimension, periods: Periods) -> tuple[
         "against_since": periods.against_since,
         "against_until": periods.against_until,
     }
+    kinds = [" + ".join(counts) for counts in MODALITIES.values()]
+    if dimension == "modality":
+        sums = ", ".join(f"sum({kind})::BIGINT, count(*) FILTER (WHERE {kind} > 0)" for kind in kinds)
+    else:
+        sums = f"sum({' + '.join(kinds)})::BIGINT, count(*)"
+    query = _GROUPED.format(value=_VALUES.get(dimension, "''"), sums=sums)
     duckdb = library()
     with duckdb.connect() as connection:
         try:
-            if dimension == "modality":
-                return _by_modality(connection, asked), {}
-            every = " + ".join(count for counts in MODALITIES.values() for count in counts)
-            sums = _SUMS.format(tokens=every, counted="true")
-            value = _VALUES[dimension]
-            rows = connection.execute(
-                f"SELECT organization_class, {value}, {sums}, max(organization_name) {_FROM} GROUP BY 1, 2",
-                asked,
-            ).fetchall()
+            rows = connection.execute(query, asked).fetchall()
         except duckdb.Error as error:
             raise InvalidInput(f"{directory}: these are no raw events of this platform: {error}") from None
-    names = {row[1]: row[5] for row in rows} if dimension == "customer" else {}
-    return [TokenSum(*row[:5]) for row in rows], names
+    names = {row[1]: row[-1] for row in rows} if dimension == "customer" else {}
+    found: dict[tuple[str, str], TokenSum] = {}
+    for row in rows:
+        for value, tokens, requests in _values(dimension, row):
+            _add(found, (row[0], value), tokens, requests, now=row[2], before=row[3])
+    return [each for each in found.values() if each.tokens or each.before or each.requests], names
+
+
+def _values(dimension: Dimension, row: Any) -> list[tuple[str, int, int]]:
+    """What a row counts: of its one value, or of each modality."""
+    if dimension != "modality":
+        return [(row[1], row[4], row[5])]
+    return [(modality, row[4 + 2 * place], row[5 + 2 * place]) for place, modality in enumerate(MODALITIES)]
+
+
+def _add(
+    found: dict[tuple[str, str], TokenSum], key: tuple[str, str], tokens: int, requests: int, *, now: bool, before: bool
+) -> None:
+    known = found.get(key, TokenSum(*key, 0, 0, 0))
+    found[key] = TokenSum(
+        *key,
+        known.tokens + (tokens if now else 0),
+        known.requests + (requests if now else 0),
+        known.before + (tokens if before else 0),
+    )
 
 
 def files(directory: Path) -> list[str]:
@@ -76,16 +96,3 @@ def library() -> Any:
     except ImportError:
         raise InvalidInput("this needs the extra `analytics`: pip install 'arkwright[analytics]'") from None
     return duckdb
-
-
-def _by_modality(connection: Any, asked: dict[str, Any]) -> list[TokenSum]:
-    sums = ", ".join(
-        _SUMS.format(tokens=" + ".join(counts), counted=f"{' + '.join(counts)} > 0") for counts in MODALITIES.values()
-    )
-    rows = connection.execute(f"SELECT organization_class, {sums} {_FROM} GROUP BY 1", asked).fetchall()
-    found = [
-        TokenSum(row[0], modality, *row[1 + 3 * place : 4 + 3 * place])
-        for row in rows
-        for place, modality in enumerate(MODALITIES)
-    ]
-    return [each for each in found if each.tokens or each.before]
