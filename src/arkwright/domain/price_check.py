@@ -19,7 +19,7 @@ WINDOWS_MAX = 24
 _PIECES_MAX = 100_000  # Of the uses of an item, cut up by its rules; more is a book that no person could read either.
 _DAY_MINUTES = 24 * 60
 _NO_END = 0
-_UNNAMED = "any other"
+_UNNAMED = "any that no rule names"
 
 # What a model of a kind is sold by: each of these is priced online, whatever the length of the request.
 SOLD: dict[str, tuple[ChargeItem, ...]] = {"chat": ("input", "output"), "embedding": ("input", "output")}

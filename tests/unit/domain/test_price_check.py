@@ -53,6 +53,16 @@ def test_two_rules_together_settle_what_one_would() -> None:
     assert "above 10 tokens" in only(check([*crossing, halves[0]], {})).message
 
 
+def test_a_tier_that_is_named_default_is_not_every_tier_that_nobody_names() -> None:
+    rules = [
+        Rule("image", 1, upto_input_tokens=8),
+        Rule("image", 2, above_input_tokens=8, service_tier="default"),
+        Rule("image", 3, above_input_tokens=8, service_tier="fast"),
+    ]
+    assert "input above 8 tokens, any that no rule names" in only(check(rules, {})).message
+    assert check([*rules, Rule("image", 4, above_input_tokens=8)], {}) == []
+
+
 def test_an_item_that_falls_back_may_leave_lengths_out() -> None:
     assert check([*BASE, Rule("cached_input", 1, upto_input_tokens=8)], {}) == []
 
