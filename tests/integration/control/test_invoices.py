@@ -1,9 +1,12 @@
 """Invoices over the admin API: closing, documents, pages, credit notes, profiles."""
 
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
+from arkwright.control import invoices
 from tests.integration.control.conftest import HOST, Admin
 
 pytestmark = pytest.mark.anyio
@@ -85,3 +88,17 @@ async def test_what_is_not_there_is_not_found(admin: Admin) -> None:
     await admin.refused("POST", "/invoices/x/credit-notes", {"reference": "a", "reason": "b"}, 404)
     await admin.refused("POST", "/invoices/close", {"period": "2026-10", "organization": "nobody"}, 404)
     await admin.refused("POST", "/invoices/close", {"period": "10/2026"}, 400)
+
+
+async def test_last_month_closes_by_itself_when_the_setting_says_so(admin: Admin, late: str) -> None:
+    platform, now = admin.platform, datetime.now(UTC)
+    await invoices.close_due(platform)
+    assert (await admin.get("/invoices"))["data"] == [], "by hand only, unless the setting says otherwise"
+    month_us = int((now - now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)).total_seconds())
+    hours = max(1, min(672, month_us // 3600))  # It has been over for that long; in a month's first hour it has not.
+    platform.settings = msgspec.structs.replace(platform.settings, close_months_after_h=hours)
+    for _ in range(2):
+        await invoices.close_due(platform)
+    closed = [row["after"] for row in (await admin.get("/changes"))["data"] if row["action"] == "period.create"]
+    assert len(closed) == (1 if month_us >= 3600 else 0)
+    assert late in {row["organization_id"] for row in closed} or month_us < 3600

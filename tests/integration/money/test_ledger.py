@@ -1,6 +1,7 @@
 """Money moved by hand: once for each reference, by however many at once; never below zero, never what is promised."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -188,3 +189,16 @@ async def test_what_is_refused_changes_nothing(sound: Books, kind: str, owner: s
 async def test_a_service_that_makes_no_sense_is_refused(sound: Books, fields: dict[str, str], said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         await serve(sound, "org_a", **fields)
+
+
+async def test_a_kill_between_ceiling_and_commit_reserves_too_much_until_the_next_step(sound: Books) -> None:
+    async with sound.keeper.withdrawing() as withdrawal:
+        with contextlib.suppress(RuntimeError):
+            async with sound.database.connection() as connection:
+                assert await withdrawal.take(connection, "org_a", "USD", DEPOSIT // 2) == DEPOSIT // 2
+                assert sound.words.ceiling(0) == DEPOSIT // 2
+                raise RuntimeError("the transaction is gone")
+        withdrawal.touched.clear()  # As if control had been killed: nobody sets the ceiling right on the way out.
+    assert sound.words.ceiling(0) == DEPOSIT // 2
+    await sound.keeper.step()
+    assert sound.words.ceiling(0) == DEPOSIT

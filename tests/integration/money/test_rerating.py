@@ -169,7 +169,7 @@ async def test_the_book_of_a_moment(served: Books) -> None:
 
 async def test_a_closed_month_takes_corrections_only(served: Books) -> None:
     async with served.database.connection() as connection:
-        await insert(connection, "org_a", Close("2026-10", UNTIL, 10**6), "test")
+        await insert(connection, "org_a", Close("2026-10", UNTIL, 0), "test")  # It took nothing.
     with pytest.raises(Conflict, match="up to 2026-10 are closed"):
         await rerate(served, price="price_2")
     assert (await rerate(served, price="price_2", since=UNTIL, until=datetime(2026, 12, 1, tzinfo=UTC))).changed == 1
