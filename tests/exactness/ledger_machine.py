@@ -3,9 +3,11 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -19,6 +21,7 @@ numbers = st.integers(0, 2)
 seeds = st.integers(0, 2**32)
 # From a cent to more than all that will be served; the first runs dry in the middle of a batch.
 minor = st.one_of(st.integers(1, 40), st.integers(1, 100_000))
+T = TypeVar("T")
 totals: dict[str, int] = {}
 
 
@@ -35,17 +38,25 @@ class LedgerMachine(RuleBasedStateMachine):
         _, url = self._made.__enter__()
         self._runner = asyncio.Runner()
         self._database = Database(url, connections_max=8)
-        self._runner.run(self._database.open())
-        self.world = self._runner.run(World.make(self._database, self._root))
+        self._run(self._database.open())
+        self.world = self._run(World.make(self._database, self._root))
+
+    def _run(self, step: Coroutine[Any, Any, T]) -> T:
+        """Hypothesis may have its own opinion of what went wrong, when it does not go wrong twice; this is the fact."""
+        try:
+            return self._runner.run(step)
+        except Exception:
+            traceback.print_exc()
+            raise
 
     def teardown(self) -> None:
         try:
-            self._runner.run(self._last())
+            self._run(self._last())
         finally:
             for operation, times in self.world.operations.items():
                 totals[operation] = totals.get(operation, 0) + times
-            self._runner.run(self.world.close())
-            self._runner.run(self._database.close())
+            self._run(self.world.close())
+            self._run(self._database.close())
             self._runner.close()
             self._made.__exit__(None, None, None)
             shutil.rmtree(self._root, ignore_errors=True)
@@ -60,7 +71,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def begin(self, cents: int) -> None:
         for payer in PAYERS:
             if payer.prepaid:
-                self._runner.run(self.world.top_up(payer, cents))
+                self._run(self.world.top_up(payer, cents))
 
     @rule(number=numbers, payer=payers, seed=seeds, data=st.data())
     def serve(self, number: int, payer: Payer, seed: int, data: st.DataObject) -> None:
@@ -78,11 +89,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(settlers=st.integers(1, 3))
     def settle(self, settlers: int) -> None:
-        self._runner.run(self.world.settle(settlers))
+        self._run(self.world.settle(settlers))
 
     @rule()
     def keep(self) -> None:
-        self._runner.run(self.world.keep())
+        self._run(self.world.keep())
 
     @rule(number=numbers)
     def die(self, number: int) -> None:
@@ -90,28 +101,28 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self._runner.run(self.world.restart())
+        self._run(self.world.restart())
 
     @rule()
     def new_epoch(self) -> None:
-        self._runner.run(self.world.new_epoch())
+        self._run(self.world.new_epoch())
 
     @rule(payer=prepaid, cents=minor)
     def top_up(self, payer: Payer, cents: int) -> None:
-        self._runner.run(self.world.top_up(payer, cents))
+        self._run(self.world.top_up(payer, cents))
 
     @rule(kind=st.sampled_from(["payment", "refund", "refund_paid", "write_off"]), payer=payers, cents=minor)
     def move(self, kind: str, payer: Payer, cents: int) -> None:
-        self._runner.run(self.world.move(kind, payer, cents))
+        self._run(self.world.move(kind, payer, cents))
 
     @rule(payer=payers, percent=st.sampled_from([0, 50, 99, 101, 300]))
     def change_price(self, payer: Payer, percent: int) -> None:
-        self._runner.run(self.world.change_price(payer.currency, percent))
+        self._run(self.world.change_price(payer.currency, percent))
 
     @rule(payer=payers, back=st.integers(0, 5))
     def rerate(self, payer: Payer, back: int) -> None:
-        self._runner.run(self.world.rerate(payer, back))
+        self._run(self.world.rerate(payer, back))
 
     @invariant()
     def laws(self) -> None:
-        self._runner.run(self.world.check())
+        self._run(self.world.check())

@@ -102,14 +102,14 @@ async def close_writer(database: Database, writer: Writer) -> bool:
 async def _advance(connection: Connection, batch: JournalBatch) -> bool:
     await _open_writer(connection, batch.writer)
     row = await _queries.lock_writer(connection, incarnation=batch.writer.incarnation)
-    if row.closed_at is not None:
-        raise WriterIsClosed(f"{batch.writer.incarnation} was closed and has records after {batch.before}")
     place = {"incarnation": batch.writer.incarnation, "segment": batch.before.segment}
     before, after = batch.before, batch.after
     await _queries.open_segment(connection, **place, offset=0, sequence=before.sequence, head=before.head)
     moved = await _queries.advance(
         connection, **place, from_offset=before.offset, offset=after.offset, sequence=after.sequence, head=after.head
     )
+    if moved and row.closed_at is not None:  # Not moved: another settler posted all this before it closed the writer.
+        raise WriterIsClosed(f"{batch.writer.incarnation} was closed and has records after {batch.before}")
     return bool(moved == 1)
 
 

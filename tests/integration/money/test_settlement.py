@@ -235,6 +235,19 @@ async def test_a_closed_journal_takes_no_more_records(books: Books) -> None:
         await settlement.settle(books.database, settlement.JournalBatch(writer, end, end, [late]))
 
 
+async def test_a_batch_that_a_rival_posted_before_it_closed_the_journal_is_no_stall(books: Books) -> None:
+    worker = Worker(books.journal_dir, books.words)
+    worker.write(settled("org_a", Usage(1)))
+    worker.stop()
+    async with books.database.connection() as connection:
+        start = await settlement.position(connection, worker.incarnation)
+    await books.settler.step()
+    writer = settlement.Writer(worker.incarnation, "host_a", 0, 1)
+    again = charge_of(worker.incarnation, 2, settled("org_a", Usage(1)))
+    batch = settlement.JournalBatch(writer, start, Position(1, 9, 2, bytes(32)), [again])
+    assert await settlement.settle(books.database, batch) is None
+
+
 async def test_a_top_up_is_credited_once_and_spendable_at_once(books: Books) -> None:
     worker = Worker(books.journal_dir, books.words)
     assert worker.slot.reserve(0, DEPOSIT)
