@@ -9,14 +9,16 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import structlog
 
-from arkwright.basics.errors import InvalidInput
+from arkwright.basics.errors import ArkwrightError, InvalidInput
 from arkwright.control import organizations
 from arkwright.control.platform import Platform
 from arkwright.domain.feeds import UsageEvent
 from arkwright.store import feeds
 from arkwright.store.feeds import Place
 
+_log = structlog.get_logger("exports")
 _DAYS_MAX = 3_700
 _PAGE = 500  # Read in some 20 ms, between which the control process settles and answers.
 
@@ -91,6 +93,16 @@ async def lines(platform: Platform, asked: Period) -> AsyncIterator[bytes]:
     async for page in events(platform, asked):
         yield encode(page)
     yield msgspec.json.encode({"end": await counted(platform, asked)}) + b"\n"
+
+
+async def told(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same; why it broke off is in the log, since whoever reads can only see that it did."""
+    try:
+        async for part in lines:
+            yield part
+    except ArkwrightError as error:
+        _log.error("an export broke off", reason=error.message)
+        raise
 
 
 async def counted(platform: Platform, asked: Period) -> End:

@@ -179,7 +179,7 @@ async def test_a_row_that_was_edited_in_a_file_is_named(
 
 
 async def test_what_was_edited_in_the_database_is_not_proved(
-    books: Books, platform: Platform, admin: ServedAdmin, tmp_path: Path
+    books: Books, platform: Platform, admin: ServedAdmin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await charged_on(books, "2026-11-01", org_post=3)
     await proofs.seal_due(platform)
@@ -193,6 +193,7 @@ async def test_what_was_edited_in_the_database_is_not_proved(
     with pytest.raises(ArkwrightError, match="broke off"):
         await admin.run(commands.export, organization="org_post", output=tmp_path / "proof.jsonl")
     assert list(tmp_path.glob("*proof.jsonl*")) == [], "no file, and no part of one"
+    assert "no longer those that root 1" in capsys.readouterr().out, "the log says why"
 
 
 async def test_a_payer_without_charges_can_prove_that(

@@ -33,7 +33,7 @@ async def export_events(
     The last line is `{"end": …}` with how many there are and their sums. Without it, the answer was cut.
     """
     asked = await exports.period(call.platform, organization, since, until)
-    return Stream(exports.lines(call.platform, asked), media_type=LINES)
+    return Stream(exports.told(exports.lines(call.platform, asked)), media_type=LINES)
 
 
 @get("/exports/focus", media_type="text/csv")
@@ -45,7 +45,7 @@ async def export_focus(
 ) -> Stream:
     """Cost and usage by FOCUS 1.2 as CSV: one row for each line of the charges placed in the period."""
     asked = await exports.period(call.platform, organization, since, until)
-    return Stream(focus.lines(call.platform, asked), media_type="text/csv; charset=utf-8")
+    return Stream(exports.told(focus.lines(call.platform, asked)), media_type="text/csv; charset=utf-8")
 
 
 ROUTES = [list_days, export_events, export_focus]

@@ -7,7 +7,7 @@ from litestar import get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
-from arkwright.control import proofs
+from arkwright.control import exports, proofs
 from arkwright.control.proofs import KeyView, RootView
 from arkwright.control.routes.call import LIMIT, Call, Limit
 from arkwright.control.routes.exports import LINES
@@ -49,7 +49,7 @@ async def export_proof(
 ) -> Stream:
     """Its charges of whole UTC days with the signed roots and the way to them: a file for `arkwright audit verify`."""
     lines = await proofs.export(call.platform, organization, since, until)
-    return Stream(lines, media_type=LINES)
+    return Stream(exports.told(lines), media_type=LINES)
 
 
 ROUTES = [get_key, list_roots, seal, export_proof]
