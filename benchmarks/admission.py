@@ -1,0 +1,135 @@
+"""`python -m benchmarks.admission [--rounds N] [--requests N] [--json]`: what it costs to let a request in, and to close it.
+
+A worker's own path, whole: the key is found by its hash, the price that holds is looked up, two limits of the
+organization and of the key (requests and tokens a minute each) and a prepaid hold are decided in one step under the
+organization's lock, and all of it is corrected when the request is over. CPU time of the process, user and system.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from arkwright.basics.ids import secret_sha256
+from arkwright.domain.catalog import Model, Target
+from arkwright.domain.limits import Limit
+from arkwright.domain.pricing import PriceVersion, Rule
+from arkwright.domain.snapshot import Snapshot
+from arkwright.domain.tenancy import Key, Organization
+from arkwright.gateway.admission import Admission, Admitted, Wanted, authenticate
+from arkwright.gateway.connection import Connection
+from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.state import State
+from arkwright.host.leases import LeaseWords
+from arkwright.host.permits import Permits
+from benchmarks.table import spread, table
+
+SECRET = "ak-bench-0123456789abcdef0123456789abcdef0123456789abcdef01234567"
+GOAL_US = 8.0
+MUCH = 10**12
+WORKERS = 2
+
+
+def snapshot() -> Snapshot:
+    organization = Organization("org", "bench", "external", "", "prepaid", "USD", 0)
+    target = Target("tgt", "bench", "http://127.0.0.1:9/v1", "bench")
+    rules = (Rule("input", 250_000), Rule("cached_input", 50_000), Rule("output", 2_000_000))
+    caps = {"requests_per_minute": MUCH, "tokens_per_minute": MUCH}
+    return Snapshot(
+        version=1,
+        built_at_us=0,
+        organizations={"org": organization},
+        keys={secret_sha256(SECRET): Key("key", "org", "prj")},
+        models={"bench": Model("mod", "bench", "chat", 0, 32_768, None, "bench", (target,))},
+        prices=(PriceVersion("price", "bench", "USD", 0, rules),),
+        limits=(
+            Limit("lim_a", "org", 0, "organization", "", "", **caps),
+            Limit("lim_b", "org", 1, "key", "key", "bench", **caps),
+        ),
+    )
+
+
+class Gate:
+    """One worker's admission, on words that another worker has a slot in too."""
+
+    def __init__(self, directory: Path) -> None:
+        self.words = LeaseWords.create(directory / "words", 1, rows=16, slots=64, limit_rows=16)
+        self.words.set_ceiling(0, 2**62)
+        slots = [self.words.claim_slot(number, f"inc_{number}") for number in range(WORKERS)]
+        self.state = State(snapshot(), bytes(32))
+        self.permits = Permits(slots[0])
+        self.admission = Admission(self.state, self.permits)
+        self.model = self.state.models["bench"]
+        headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (b"accept", b"*/*"),
+                   (b"authorization", b"Bearer " + SECRET.encode())]  # fmt: skip
+        self.exchange = Exchange(cast(Connection, None), "POST", "/v1/chat/completions", b"", headers)
+
+    def key(self, count: int) -> None:
+        for _ in range(count):
+            authenticate(self.state, self.exchange)
+
+    def admitted(self) -> Admitted:
+        principal = authenticate(self.state, self.exchange)
+        wanted = Wanted(principal, self.model, "chat.completions", 600, 400, bounded=True)
+        outcome = self.admission.admit(wanted, leases_ready=True)
+        assert isinstance(outcome, Admitted)
+        return outcome
+
+    def whole(self, count: int) -> None:
+        for _ in range(count):
+            self.permits.settle(self.admitted().permit, amount_pico=300_000_000, tokens=500)
+
+    def headers(self, count: int) -> None:
+        outcome = self.admitted()
+        for _ in range(count):
+            self.admission.headers(outcome)
+        self.permits.give_back(outcome.permit)
+
+
+def cpu_us(step: Callable[[int], None], count: int) -> float:
+    began = time.process_time()
+    step(count)
+    return (time.process_time() - began) / count * 1e6
+
+
+def run(directory: Path, rounds: int, count: int) -> list[dict[str, float]]:
+    """The first round warms up and is left out."""
+    gate = Gate(directory)
+    found = []
+    for _ in range(rounds + 1):
+        found.append(
+            {
+                "whole_us": cpu_us(gate.whole, count),
+                "key_us": cpu_us(gate.key, count),
+                "headers_us": cpu_us(gate.headers, count),
+            }
+        )
+    return found[1:]
+
+
+def report(found: Sequence[dict[str, Any]]) -> str:
+    rows = [
+        ["key + 2 limits (RPM, TPM) + hold + correction", spread([one["whole_us"] for one in found], ".2f")],
+        ["of it the key", spread([one["key_us"] for one in found], ".2f")],
+        ["beside it: the six x-ratelimit headers", spread([one["headers_us"] for one in found], ".2f")],
+    ]
+    return table(["admission", "CPU us a request, median (min to max)"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.admission", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--requests", type=int, default=50_000)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="arkwright-bench-") as directory:
+        found = run(Path(directory), given.rounds, given.requests)
+    sys.stdout.write((json.dumps({"goal_us": GOAL_US, "rounds": found}) if given.json else report(found)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
