@@ -19,9 +19,8 @@ from arkwright.basics.errors import (
 from arkwright.basics.ids import secret_sha256
 from arkwright.basics.money import decimal_from_pico
 from arkwright.domain.catalog import Model, ModelKind
-from arkwright.domain.discounts import discount_at
 from arkwright.domain.lots import Lengths
-from arkwright.domain.pricing import PriceVersion, Rule, Terms
+from arkwright.domain.pricing import Terms
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.holds import SLICE_TOKENS, SLICE_TOKENS_MIN, Hold
@@ -29,11 +28,12 @@ from arkwright.gateway.limits import Coverage, Limits, refused
 from arkwright.gateway.lots import NO_COVER, Cost, Cover, Lots
 from arkwright.gateway.reservations import Reservations, Taken
 from arkwright.gateway.state import State
+from arkwright.gateway.tariffs import Tariff
 from arkwright.host.permits import MONEY, Group, Permit, Permits, Refusal
 from arkwright.wire.http import Headers
 
 NOT_FREE = Refusal(-1, "balance", None)  # It would cost money, which its organization does not spend.
-UNPRICED = "unpriced"  # The price version on charges of the operator's own traffic without a price.
+TARIFFS_MAX = 100_000  # Kinds of requests that are remembered; beyond that all are worked out anew.
 
 
 class Principal(NamedTuple):
@@ -90,7 +90,7 @@ def authenticate(state: State, exchange: Exchange) -> Principal:
             code="missing_api_key",
         )
     scheme, _, secret = authorization.partition(b" ")
-    if scheme.lower() != b"bearer":
+    if scheme != b"Bearer" and scheme.lower() != b"bearer":
         raise Unauthenticated("The Authorization header must be: Bearer YOUR_KEY.")
     # The digest of a 256-bit secret is looked up, so timing tells nothing that helps to guess one.
     key = state.keys.get(secret_sha256(secret.strip().decode("latin-1")))
@@ -139,7 +139,7 @@ def find_model(state: State, principal: Principal, name: str, kind: ModelKind | 
 
 
 class Offer(NamedTuple):
-    """So much output may be had for so much money, counted as so many tokens."""
+    """What was refused: so much output for so much money, counted as so many tokens."""
 
     cost_pico: int
     tokens: int
@@ -155,34 +155,40 @@ class Admission:
         self._lots = lots
         self._limits = Limits(state, permits)
         self._reservations = Reservations(permits, state.hosts)
+        self._tariffs: dict[tuple[str, str, str], Tariff] = {}
 
     def admit(self, wanted: Wanted, *, leases_ready: bool) -> Admitted | Refused:
         """Count the request in every limit and hold what it may cost, or change nothing."""
-        principal, at_us = wanted.principal, now_us()
-        organization = principal.organization
-        terms = self._terms(organization, wanted.model, at_us)
-        coverage = self._limits.of(organization, principal.key, wanted.endpoint, wanted.model.name)
+        principal, model, _, input_tokens, most, bounded = wanted
+        tariff, at_us = self._tariff(wanted), now_us()
+        terms, group = tariff.terms(at_us), tariff.coverage.group
         throughput = self._throughput(wanted, at_us)
         if isinstance(throughput, LimitExceeded):
-            return Refused(throughput, False, coverage.group)
-        cost = self._cost(organization, wanted.model, terms, coverage.group, throughput)
-        if (coverage.group.limited or cost.counts) and not leases_ready:
+            return Refused(throughput, False, group)
+        cost = tariff.cost(terms, throughput)
+        if (group.limited or cost.counts) and not leases_ready:
             cost.give_back()
             raise Unavailable(
                 "Balances are still being loaded. Try again in a moment.", code="starting", retry_after_s=1
             )
-        outputs = self._outputs(wanted, (coverage.group.limited or cost.counts) and throughput is None)
+        sliced = tariff.stoppable and throughput is None and (group.limited or cost.counts)
+        output = most if bounded or not sliced else min(most, SLICE_TOKENS)
         while True:
-            offer = self._offer(wanted, cost, outputs.pop(0))
-            taken = self._take(organization, coverage.group, offer, at_us)
+            cost_pico = cost(input_tokens, output)
+            tokens = input_tokens + (output if bounded else min(output, SLICE_TOKENS))
+            if cost_pico and principal.organization.free_only:
+                taken: Permit | Refusal = NOT_FREE
+            else:
+                taken = self._permits.take(group, cost_pico=cost_pico, tokens=tokens, at_us=at_us)
             if isinstance(taken, Permit):
-                return Admitted(
-                    principal, wanted.model, terms, taken, self._hold(wanted, cost, taken, offer), cost.cover
-                )
+                hold = None if output == most else self._hold(wanted, cost, taken, output)
+                return Admitted(principal, model, terms, taken, hold, cost.cover)
             others = cost.give_back() and taken.kind == "balance"
-            if not outputs or taken.held or taken.kind not in MONEY:
-                error = self._in_words(taken, wanted, coverage, offer, at_us)
-                return Refused(error, taken.held or others, coverage.group)
+            less = self._less(output) if sliced else 0
+            if not less or taken.held or taken.kind not in MONEY:
+                error = self._in_words(taken, wanted, tariff.coverage, Offer(cost_pico, tokens, output), at_us)
+                return Refused(error, taken.held or others, group)
+            output = less
 
     def _throughput(self, wanted: Wanted, at_us: int) -> Taken | LimitExceeded | None:
         """Reserved throughput, where there is some: all that the request may use of it."""
@@ -193,44 +199,33 @@ class Admission:
         most = Lengths(wanted.input_tokens_max, wanted.output_tokens_max)
         return self._reservations.take(organization.lease_row, usable, most)
 
-    def _cost(
-        self, organization: Organization, model: Model, terms: Terms, group: Group, throughput: Taken | None
-    ) -> Cost:
-        """What lots pay of it is looked for only where there are some."""
-        lots = self._state.lots(organization.id, model.name, terms.at_us) if self._lots is not None else ()
-        counts = group.money or bool(lots) or organization.free_only
-        return Cost(self._state.extents(terms) if counts else (), self._lots, lots, throughput)
+    def _tariff(self, wanted: Wanted) -> Tariff:
+        key, model = wanted.principal.key, wanted.model
+        kind = (key.id, wanted.endpoint, model.name)
+        found = self._tariffs.get(kind)
+        if found is None:
+            if len(self._tariffs) >= TARIFFS_MAX:
+                self._tariffs.clear()
+            organization = wanted.principal.organization
+            coverage = self._limits.of(organization, key, wanted.endpoint, model.name)
+            found = self._tariffs[kind] = Tariff(self._state, organization, model, coverage, self._lots)
+        return found
 
-    def _outputs(self, wanted: Wanted, counted: bool) -> list[int]:
-        """How much output may be held for, the best first: the most; or, of what can be stopped, a first slice.
+    def _less(self, output: int) -> int:
+        """What of an answer that can be stopped is offered next, where there is not so much money; 0: nothing.
 
-        A caller who named a bound is to have all of it, unless there is not so much money; one who named none would
-        tie up a whole context's worth.
+        A caller who named a bound is to have all of it, unless it is not to be had; one who named none begins with a
+        slice, as all that may come would tie up a whole context's worth.
         """
-        most = wanted.output_tokens_max
-        slices = [tokens for tokens in (SLICE_TOKENS, SLICE_TOKENS_MIN) if tokens < most]
-        if slices and counted and all(target.traits.on_disconnect == "stop" for target in wanted.model.targets):
-            return [most, *slices] if wanted.bounded else slices
-        return [most]
+        return next((tokens for tokens in (SLICE_TOKENS, SLICE_TOKENS_MIN) if tokens < output), 0)
 
-    def _offer(self, wanted: Wanted, cost: Cost, output: int) -> Offer:
-        counted = output if wanted.bounded else min(output, SLICE_TOKENS)
-        return Offer(cost(wanted.input_tokens_max, output), wanted.input_tokens_max + counted, output)
-
-    def _take(self, organization: Organization, group: Group, offer: Offer, at_us: int) -> Permit | Refusal:
-        if organization.free_only and offer.cost_pico:
-            return NOT_FREE
-        return self._permits.take(group, cost_pico=offer.cost_pico, tokens=offer.tokens, at_us=at_us)
-
-    def _hold(self, wanted: Wanted, cost: Cost, permit: Permit, offer: Offer) -> Hold | None:
-        if offer.output_tokens >= wanted.output_tokens_max:
-            return None
+    def _hold(self, wanted: Wanted, cost: Cost, permit: Permit, covered: int) -> Hold:
         return Hold(
             self._permits,
             permit,
             cost,
             input_tokens=wanted.input_tokens_max,
-            covered=offer.output_tokens,
+            covered=covered,
             most=wanted.output_tokens_max,
             free_only=wanted.principal.organization.free_only,
         )
@@ -244,10 +239,6 @@ class Admission:
         if isinstance(outcome, Refused) and outcome.error.code == "insufficient_quota" and not outcome.held:
             told.append((b"x-should-retry", b"false"))  # OpenAI's clients would ask again at once.
         return told
-
-    def _terms(self, organization: Organization, model: Model, at_us: int) -> Terms:
-        price = self._state.price(model.name, organization.currency, at_us) or _without_price(organization, model)
-        return Terms(price, at_us, discount_at(organization.discounts, model.name, at_us))
 
     def _in_words(
         self, refusal: Refusal, wanted: Wanted, coverage: Coverage, offer: Offer, at_us: int
@@ -267,13 +258,3 @@ class Admission:
             f"({wanted.input_tokens_max} input and {offer.output_tokens} output tokens). "
             "Top up, or ask for less (max_tokens)."
         )
-
-
-def _without_price(organization: Organization, model: Model) -> PriceVersion:
-    """A forgotten price must not give tokens away; the operator's own traffic may run without one."""
-    if organization.class_ == "external":
-        raise Unavailable(
-            f"The model `{model.name}` has no price in {organization.currency} yet. Ask the operator of the platform.",
-            code="model_not_priced",
-        )
-    return PriceVersion(UNPRICED, model.name, organization.currency, 0, (Rule("input", 0), Rule("output", 0)))

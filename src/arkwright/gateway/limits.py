@@ -16,8 +16,6 @@ from arkwright.host.permits import Group, Permits, Refusal
 from arkwright.wire import openai_limits
 from arkwright.wire.http import Headers
 
-GROUPS_MAX = 100_000  # Kinds of requests whose groups are kept; beyond that all are made anew.
-
 
 class Coverage(NamedTuple):
     """The limits that a kind of request counts in, and the group that decides on them, line by line."""
@@ -32,27 +30,17 @@ class Limits:
     def __init__(self, state: State, permits: Permits) -> None:
         self._state = state
         self._permits = permits
-        self._known: dict[tuple[str, str, str], Coverage] = {}
-        self._free: dict[str, Coverage] = {}  # Of organizations without limits.
 
     def of(self, organization: Organization, key: Key, endpoint: str, model: str) -> Coverage:
-        if organization.id not in self._state.limits:
-            found = self._free.get(organization.id)
-            if found is None:
-                found = self._free[organization.id] = self._coverage(organization, ())
-            return found
-        kind = (key.id, endpoint, model)
-        found = self._known.get(kind)
-        if found is None:
-            if len(self._known) >= GROUPS_MAX:
-                self._known.clear()
-            covering = tuple(
-                limit
-                for limit in self._state.limits[organization.id]
-                if limit.covers(key.project_id, key.id, endpoint, model)
-            )
-            found = self._known[kind] = self._coverage(organization, covering)
-        return found
+        """Worked out from all the organization's limits: to be kept for all requests of the kind."""
+        covering = tuple(
+            limit
+            for limit in self._state.limits.get(organization.id, ())
+            if limit.covers(key.project_id, key.id, endpoint, model)
+        )
+        lines = [line_of(limit, self._state.hosts) for limit in covering]
+        group = self._permits.group(organization.lease_row, lines, prepaid=organization.billing == "prepaid")
+        return Coverage(group, covering)
 
     def headers(self, group: Group) -> Headers:
         """How the tightest windows stand now."""
@@ -69,11 +57,6 @@ class Limits:
                 b"tokens", standing.tokens_cap, standing.tokens_left, standing.tokens_reset_ms
             )
         return told
-
-    def _coverage(self, organization: Organization, covering: tuple[Limit, ...]) -> Coverage:
-        lines = [line_of(limit, self._state.hosts) for limit in covering]
-        group = self._permits.group(organization.lease_row, lines, prepaid=organization.billing == "prepaid")
-        return Coverage(group, covering)
 
 
 def line_of(limit: Limit, hosts: int) -> Line:

@@ -84,7 +84,7 @@ class Lots:
 class Cost:
     """What a request costs, by its lengths, beside what its lots pay. `extents` empty: nothing counts its money."""
 
-    __slots__ = ("_extents", "_lots", "counts", "cover")
+    __slots__ = ("_extents", "_flat", "_lots", "counts", "cover")
 
     def __init__(
         self,
@@ -97,9 +97,12 @@ class Cost:
         self._lots = lots
         self.cover = Cover(usable, {}, throughput) if usable or throughput is not None else NO_COVER
         self.counts = bool(extents)
+        self._flat = extents[0] if len(extents) == 1 and self.cover is NO_COVER else None  # As most prices are.
 
     def __call__(self, input_tokens: int, output_tokens: int) -> int:
         """Of at most these lengths; reserves in lots what they can pay of it, and keeps what was reserved before."""
+        if self._flat is not None:
+            return input_tokens * self._flat.input_pico + output_tokens * self._flat.output_pico
         if not self._extents or self.cover.throughput is not None:
             return 0
         if self._lots is None or not self.cover.lots:

@@ -50,6 +50,11 @@ class State:
                 return price
         return None
 
+    def price_until(self, model: str, currency: str, at_us: int) -> int:
+        """When a later version begins to hold, as far as this snapshot knows."""
+        later = [p.valid_from_us for p in self._prices.get((model, currency), ()) if p.valid_from_us > at_us]
+        return min(later, default=1 << 62)
+
     def extents(self, terms: Terms, circumstances: Circumstances = ONLINE) -> tuple[Extent, ...]:
         """What a hold must know of a price; worked out once for each price, window, discount and circumstances."""
         price = terms.price
@@ -59,6 +64,9 @@ class State:
         if found is None:
             found = self._extents[key] = extents(terms, circumstances)
         return found
+
+    def has_lots(self, organization_id: str) -> bool:
+        return organization_id in self._lots
 
     def lots(self, organization_id: str, model: str, at_us: int, mode: Mode = "online") -> tuple[Lot, ...]:
         """Those that may pay for such a request, in the order in which they are drawn on."""

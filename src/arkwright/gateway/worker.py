@@ -68,6 +68,7 @@ class Worker:
         self._state: State | None = None
         self._admission: Admission | None = None
         self.charging = charging
+        charging.permits.soon = loop.call_soon
         self.metrics = Metrics(slot.index)
         self._board = Board(settings.paths.run / "metrics", slot.index)
         self.connections: set[Connection] = set()
@@ -216,6 +217,7 @@ class Worker:
             connection.give_up(unrecorded())
 
     def close(self) -> None:
+        self.charging.permits.flush()
         for connection in list(self.connections):
             connection.abort()
         self.idempotency.close()

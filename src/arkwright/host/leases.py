@@ -32,6 +32,7 @@ _INT64_MAX = 2**63 - 1
 # Header, in words.
 (_H_MAGIC, _H_VERSION, _H_ROWS, _H_SLOTS, _H_EPOCH, _H_LIMIT_ROWS, _H_READY, _H_SNAPSHOT, _H_ROWS_USED,
  _H_SLOTS_USED) = range(10)  # fmt: skip
+SLOTS_USED_AT = _H_SLOTS_USED  # For `host.permits`, which reads it with every request.
 _SLOT_TABLE = 512
 # One slot's header, in words; the incarnation takes the last four.
 _S_STATE, _S_PID, _S_LOADED, _S_LIMIT_ROWS, _S_INCARNATION = range(5)

@@ -8,6 +8,10 @@ A *group* is every limit that one request counts in, all of one organization, an
     permits.settle(taken, amount_pico=…, tokens=1_234)                # It is over; this is what it really was.
     permits.give_back(taken)                                          # Or: it never began, and counts nowhere.
 
+A request that is over and cost no more than was held is put off to the end of the event loop's turn, or to the next
+decision of its organization, whichever comes first: its words are then changed under a lock that is held anyway. Until
+then it counts as it did while it ran.
+
 Law: every limit counts the request and the balance holds what it may cost, or nothing is changed at all; decided under
 the organization's lock. A permit is closed exactly once. A kill between two words leaves too much, never too little.
 """
@@ -19,7 +23,7 @@ from typing import Literal, NamedTuple
 
 from arkwright.domain import limits
 from arkwright.domain.limits import BUCKETS, FIRST, NEWEST, TOTAL
-from arkwright.host.leases import Slot
+from arkwright.host.leases import SLOTS_USED_AT, Slot
 from arkwright.host.limit_words import (
     DAILY,
     INT64_MAX,
@@ -68,6 +72,15 @@ class Standing(NamedTuple):
     tokens_reset_ms: int
 
 
+class Window(NamedTuple):
+    """Where a window is, what it may hold, and the words of it that each request looks at."""
+
+    at: int  # Its newest second, too.
+    cap: int
+    total: int
+    first: int
+
+
 class Budget(NamedTuple):
     """Where a row's money is counted."""
 
@@ -94,8 +107,8 @@ class Group:
         self.prepaid = prepaid
         self.lock, self.unlock = locks(lease_row)
         self.balance, self.held = slot.places(lease_row)
-        self.requests = tuple((at + REQUESTS, line.requests) for at, line in both if line.requests is not None)
-        self.tokens = tuple((at + TOKENS, line.tokens) for at, line in both if line.tokens is not None)
+        self.requests = tuple(_window(at + REQUESTS, line.requests) for at, line in both if line.requests is not None)
+        self.tokens = tuple(_window(at + TOKENS, line.tokens) for at, line in both if line.tokens is not None)
         self.concurrent = tuple((at + PER_SLOT, line.concurrent) for at, line in both if line.concurrent is not None)
         self.budgets = tuple(
             Budget(at, at + PER_SLOT + shared.slots, line.daily_nano, line.monthly_nano)
@@ -107,15 +120,20 @@ class Group:
 
 
 class Permit:
-    """What was taken. `cost_pico`: what the balance holds of it and the budgets reserve."""
+    """What was taken. `cost_pico`: what the balance holds of it and the budgets reserve.
 
-    __slots__ = ("at_us", "cost_pico", "counts", "group", "open")
+    `second`, `tokens`: how many were counted, and when; `more`: what was counted after that, while it ran.
+    """
 
-    def __init__(self, group: Group, cost_pico: int, at_us: int, counts: list[tuple[int, int]]) -> None:
+    __slots__ = ("at_us", "cost_pico", "group", "more", "open", "second", "tokens")
+
+    def __init__(self, group: Group, cost_pico: int, at_us: int, second: int, tokens: int) -> None:
         self.group = group
         self.cost_pico = cost_pico
         self.at_us = at_us
-        self.counts = counts  # Tokens, and in which second they were counted: at first, and with each extension.
+        self.second = second
+        self.tokens = tokens
+        self.more: tuple[tuple[int, int], ...] = ()
         self.open = True
 
     @property
@@ -127,6 +145,9 @@ class Permits:
     """Not for threads: its worker is one event loop."""
 
     def __init__(self, slot: Slot) -> None:
+        """`soon`: has something called at the end of the event loop's turn; without, nothing is put off."""
+        self.soon: Callable[[Callable[[], None]], object] | None = None
+        self._late: dict[bytes, list[tuple[Permit, int, int]]] = {}  # By the lock under which they are to be ended.
         self._slot = slot
         self._words = slot.shared.limits.words
         self._fd = slot.fd
@@ -140,6 +161,7 @@ class Permits:
         self._slot.uses_limits(1 + last_row(given))
         return group
 
+    # complexity: every request passes here; a call for each kind of window would cost as much as the window.
     def take(self, group: Group, *, cost_pico: int = 0, tokens: int = 0, at_us: int = 0) -> Permit | Refusal:
         """Count a request in every line of the group and hold its money, if all have room; else change nothing.
 
@@ -149,22 +171,23 @@ class Permits:
         words, fd = self._words, self._fd
         _fcntl(fd, _SETLKW, group.lock)
         try:
+            if self._late:
+                self._end_late(group.lock)
             second = self.clock() // _NS
-            if not self._windows_fit(group, second, tokens) or not self._rest_fits(group, cost_pico, at_us):
+            for at, cap, total, _ in group.requests:
+                if words[at] != second:
+                    limits.slide(words, at, second)
+                if words[total] >= cap:
+                    return self._refusal(group, second, cost_pico, tokens, at_us)
+            for at, cap, total, _ in group.tokens:
+                if words[at] != second:
+                    limits.slide(words, at, second)
+                if words[total] + (tokens if tokens < cap else cap) > cap:
+                    return self._refusal(group, second, cost_pico, tokens, at_us)
+            if not self._rest_fits(group, cost_pico, at_us):
                 return self._refusal(group, second, cost_pico, tokens, at_us)
-            bucket = FIRST + second % BUCKETS  # Totals before buckets: a kill in between leaves too much.
-            for at, _ in group.requests:
-                words[at + TOTAL] += 1
-                words[at + bucket] += 1
-            for at, cap in group.tokens:
-                counted = tokens if tokens < cap else cap
-                words[at + TOTAL] += counted
-                words[at + bucket] += counted
-            for at, _ in group.concurrent:
-                words[at + self._index] += 1
-            if cost_pico:
-                self._reserve(group, 0, cost_pico)
-            return Permit(group, cost_pico, at_us, [(second, tokens)])
+            self._count(group, second, tokens, cost_pico)
+            return Permit(group, cost_pico, at_us, second, tokens)
         finally:
             _fcntl(fd, _SETLK, group.unlock)
 
@@ -176,16 +199,19 @@ class Permits:
         group, words = permit.group, self._words
         _fcntl(self._fd, _SETLKW, group.lock)
         try:
+            self._end_late(group.lock)
             lacking = self._lacking(group, cost_pico, permit)
             if lacking is None:
-                self._reserve(group, permit.cost_pico, cost_pico)
+                if group.prepaid:
+                    words[group.held] += cost_pico
+                self._reserve_budgets(group, permit.cost_pico, cost_pico)
                 permit.cost_pico += cost_pico
                 if group.tokens and tokens:
                     second = self.clock() // _NS
-                    for at, _ in group.tokens:
-                        limits.slide(words, at, second)
-                        limits.correct(words, at, second, tokens)
-                    permit.counts.append((second, tokens))
+                    for window in group.tokens:
+                        limits.slide(words, window.at, second)
+                        limits.correct(words, window.at, second, tokens)
+                    permit.more = (*permit.more, (second, tokens))
             return lacking
         finally:
             _fcntl(self._fd, _SETLK, group.unlock)
@@ -195,26 +221,37 @@ class Permits:
 
         Returns what the balance covered of the amount (all of it, where nothing is prepaid).
         """
-        group, words = permit.group, self._words
-        self._close(permit)
+        group = permit.group
+        if not permit.open:
+            raise ValueError("a permit is closed once")
+        permit.open = False
         if not group.limited:
+            return amount_pico
+        if self.soon is not None and amount_pico <= permit.cost_pico:
+            late = self._late.get(group.lock)
+            if late is not None:
+                late.append((permit, amount_pico, tokens))
+            else:
+                if not self._late:
+                    self.soon(self.flush)
+                self._late[group.lock] = [(permit, amount_pico, tokens)]
             return amount_pico
         _fcntl(self._fd, _SETLKW, group.lock)
         try:
-            for at, cap in group.tokens:
-                second, counted = permit.counts[0]
-                surplus = (counted if counted < cap else cap) - tokens
-                if len(permit.counts) > 1 or surplus < 0:
-                    self._correct_pieces(permit, at, cap, tokens)
-                elif surplus:
-                    limits.correct(words, at, second, -surplus)
-            for at, _ in group.concurrent:
-                words[at + self._index] -= 1
-            for budget in group.budgets:
-                self._spend(budget, permit, amount_pico)
-            return self._collect(group, permit.cost_pico, amount_pico) if group.prepaid else amount_pico
+            self._end_late(group.lock)
+            return self._end(permit, amount_pico, tokens)
         finally:
             _fcntl(self._fd, _SETLK, group.unlock)
+
+    def flush(self) -> None:
+        """End what was put off."""
+        for lock in list(self._late):
+            group = self._late[lock][0][0].group
+            _fcntl(self._fd, _SETLKW, lock)
+            try:
+                self._end_late(lock)
+            finally:
+                _fcntl(self._fd, _SETLK, group.unlock)
 
     def give_back(self, permit: Permit) -> None:
         """The request never began: it counts nowhere."""
@@ -223,8 +260,9 @@ class Permits:
         if group.requests:
             _fcntl(self._fd, _SETLKW, group.lock)
             try:
-                for at, _ in group.requests:
-                    limits.correct(self._words, at, permit.counts[0][0], -1)
+                self._end_late(group.lock)
+                for window in group.requests:
+                    limits.correct(self._words, window.at, permit.second, -1)
             finally:
                 _fcntl(self._fd, _SETLK, group.unlock)
 
@@ -233,35 +271,21 @@ class Permits:
         now_ms = self.clock() // 1_000_000
         return Standing(*self._tightest(group.requests, now_ms), *self._tightest(group.tokens, now_ms))
 
-    def _tightest(self, windows: tuple[tuple[int, int], ...], now_ms: int) -> tuple[int, int, int]:
+    def _tightest(self, windows: tuple[Window, ...], now_ms: int) -> tuple[int, int, int]:
         words, tightest, least, second = self._words, (0, 0, 0), _NO_CAP, now_ms // 1_000
-        for at, cap in windows:
-            left = cap - (words[at + TOTAL] if words[at + NEWEST] == second else limits.counted(words, at, second))
+        for at, cap, total, _ in windows:
+            left = cap - (words[total] if words[at + NEWEST] == second else limits.counted(words, at, second))
             if left < least:
                 least, tightest = left, (cap, max(0, left), limits.empty_in_ms(words, at, now_ms))
         return tightest
 
     # Whether there is room: all of it under the lock
 
-    def _windows_fit(self, group: Group, second: int, tokens: int) -> bool:
-        words = self._words
-        for at, cap in group.requests:
-            if words[at + NEWEST] != second:
-                limits.slide(words, at, second)
-            if words[at + TOTAL] >= cap:
-                return False
-        for at, cap in group.tokens:
-            if words[at + NEWEST] != second:
-                limits.slide(words, at, second)
-            if words[at + TOTAL] + (tokens if tokens < cap else cap) > cap:
-                return False
-        return True
-
     def _rest_fits(self, group: Group, cost_pico: int, at_us: int) -> bool:
         """Concurrency, the balance, budgets. What costs nothing needs no money."""
         words = self._words
         if group.concurrent:
-            used = self._slot.shared.slots_used
+            used = words[SLOTS_USED_AT]
             for at, cap in group.concurrent:
                 if sum(words[at : at + used]) >= cap:
                     return False
@@ -269,7 +293,7 @@ class Permits:
             return True
         if group.prepaid:
             at = group.balance
-            if cost_pico > words[at] - sum(words[at + 1 : at + 1 + 2 * self._slot.shared.slots_used]):
+            if cost_pico > words[at] - sum(words[at + 1 : at + 1 + 2 * words[SLOTS_USED_AT]]):
                 return False
         return not group.budgets or self._in_budget(group, limits.nano(cost_pico), at_us) is None
 
@@ -278,7 +302,7 @@ class Permits:
         at, words = group.balance, self._words
         if not more_pico:
             return None
-        if group.prepaid and more_pico > words[at] - sum(words[at + 1 : at + 1 + 2 * self._slot.shared.slots_used]):
+        if group.prepaid and more_pico > words[at] - sum(words[at + 1 : at + 1 + 2 * self._words[SLOTS_USED_AT]]):
             return "balance"
         more_nano = limits.nano(permit.cost_pico + more_pico) - limits.nano(permit.cost_pico)
         return self._in_budget(group, more_nano, permit.at_us)
@@ -303,7 +327,7 @@ class Permits:
         )
 
     def _reserved(self, budget: Budget) -> int:
-        return sum(self._words[budget.reserved : budget.reserved + self._slot.shared.slots_used])
+        return sum(self._words[budget.reserved : budget.reserved + self._words[SLOTS_USED_AT]])
 
     def _begun(self, at: int, period: int) -> int:
         """What was spent; begins the period when it is new. One that a later clock overtook is taken for used up,
@@ -319,19 +343,56 @@ class Permits:
 
     # What changes: all of it under the lock
 
-    def _reserve(self, group: Group, before_pico: int, more_pico: int) -> None:
-        words = self._words
-        if group.prepaid:
-            words[group.held] += more_pico
+    def _count(self, group: Group, second: int, tokens: int, cost_pico: int) -> None:
+        """Totals before buckets: a kill in between leaves too much, until the second is over."""
+        words, bucket = self._words, second % BUCKETS
+        for _, _, total, first in group.requests:
+            words[total] += 1
+            words[first + bucket] += 1
+        for _, cap, total, first in group.tokens:
+            counted = tokens if tokens < cap else cap
+            words[total] += counted
+            words[first + bucket] += counted
+        for at, _ in group.concurrent:
+            words[at + self._index] += 1
+        if cost_pico:
+            if group.prepaid:
+                words[group.held] += cost_pico
+            if group.budgets:
+                self._reserve_budgets(group, 0, cost_pico)
+
+    def _reserve_budgets(self, group: Group, before_pico: int, more_pico: int) -> None:
+        more = limits.nano(before_pico + more_pico) - limits.nano(before_pico)
         for budget in group.budgets:
-            words[budget.reserved + self._index] += limits.nano(before_pico + more_pico) - limits.nano(before_pico)
+            self._words[budget.reserved + self._index] += more
+
+    def _end_late(self, lock: bytes) -> None:
+        for permit, amount_pico, tokens in self._late.pop(lock, ()):
+            self._end(permit, amount_pico, tokens)
+
+    def _end(self, permit: Permit, amount_pico: int, tokens: int) -> int:
+        """What it really was, instead of what it might have been; returns what the balance covered."""
+        group, words = permit.group, self._words
+        for at, cap, total, first in group.tokens:
+            counted = permit.tokens if permit.tokens < cap else cap
+            if permit.more or tokens > counted or words[at] - permit.second >= BUCKETS:
+                self._correct_pieces(permit, at, cap, tokens)
+            elif tokens < counted:  # The bucket first: a kill before the total leaves too much.
+                bucket = first + permit.second % BUCKETS
+                words[bucket] += tokens - counted
+                words[total] += tokens - counted
+        for at, _ in group.concurrent:
+            words[at + self._index] -= 1
+        for budget in group.budgets:
+            self._spend(budget, permit, amount_pico)
+        return self._collect(group, permit.cost_pico, amount_pico) if group.prepaid else amount_pico
 
     def _collect(self, group: Group, held_pico: int, amount_pico: int) -> int:
         """Turn the hold into spending. More than was held is taken as far as the balance goes, and never further."""
         words, mine = self._words, group.held
         if amount_pico > held_pico:
             at = group.balance
-            free = words[at] - sum(words[at + 1 : at + 1 + 2 * self._slot.shared.slots_used])
+            free = words[at] - sum(words[at + 1 : at + 1 + 2 * self._words[SLOTS_USED_AT]])
             more = max(0, min(amount_pico - held_pico, free))
             words[mine] += more
             held_pico += more
@@ -343,7 +404,7 @@ class Permits:
     def _correct_pieces(self, permit: Permit, at: int, cap: int, tokens: int) -> None:
         """Take what was counted too much from the latest piece first; count what was used beyond them all now."""
         words = self._words
-        pieces = [(permit.counts[0][0], min(permit.counts[0][1], cap)), *permit.counts[1:]]
+        pieces = [(permit.second, min(permit.tokens, cap)), *permit.more]
         surplus = sum(count for _, count in pieces) - tokens
         if surplus < 0:
             now = self.clock() // _NS
@@ -363,11 +424,6 @@ class Permits:
                 words[entry] = min(INT64_MAX - 1, words[entry] + nano)
         words[budget.reserved + self._index] -= limits.nano(permit.cost_pico)
 
-    def _close(self, permit: Permit) -> None:
-        if not permit.open:
-            raise ValueError("a permit is closed once")
-        permit.open = False
-
     # Why not
 
     def _refusal(self, group: Group, second: int, cost_pico: int, tokens: int, at_us: int) -> Refusal:
@@ -384,7 +440,7 @@ class Permits:
 
     def _window_waits(self, group: Group, second: int, tokens: int) -> list[Refusal]:
         words, now_ms, waits = self._words, self.clock() // 1_000_000, list[Refusal]()
-        slots = self._slot.shared.slots_used
+        slots = self._words[SLOTS_USED_AT]
         for number, (at, line) in enumerate(zip(group.places, group.lines, strict=True)):
             asked: tuple[tuple[Kind, int, int | None, int], ...] = (
                 ("requests", at + REQUESTS, line.requests, 1),
@@ -419,9 +475,13 @@ class Permits:
         if not group.prepaid:
             return []
         words, at = self._words, group.balance
-        end = at + 1 + 2 * self._slot.shared.slots_used
+        end = at + 1 + 2 * self._words[SLOTS_USED_AT]
         free, held = words[at] - sum(words[at + 1 : end]), sum(words[at + 1 : end : 2])
         if free >= cost_pico:
             return []
         only_held = held > 0 and free + held >= cost_pico
         return [Refusal(-1, "balance", SOON_MS if only_held else None, only_held)]
+
+
+def _window(at: int, cap: int) -> Window:
+    return Window(at, cap, at + TOTAL, at + FIRST)
