@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from arkwright.basics import collector
 from arkwright.basics.ids import secret_sha256
 from arkwright.domain.catalog import Model, Target
 from arkwright.domain.limits import Limit
@@ -77,7 +78,7 @@ class Gate:
 
     def admitted(self) -> Admitted:
         principal = authenticate(self.state, self.exchange)
-        wanted = Wanted(principal, self.model, "chat.completions", 600, 400, bounded=True)
+        wanted = Wanted(principal, self.model, "chat.completions", 600, 400, True)
         outcome = self.admission.admit(wanted, leases_ready=True)
         assert isinstance(outcome, Admitted)
         return outcome
@@ -87,13 +88,15 @@ class Gate:
         running: list[Admitted] = []
         for _ in range(count // TURN):
             ended, running = running, [self.admitted() for _ in range(TURN)]
-            for outcome in ended:
-                self.permits.settle(outcome.permit, amount_pico=300_000_000, tokens=500)
-            for call in self.soon:
-                call()
-            self.soon.clear()
-        for outcome in running:
-            self.permits.settle(outcome.permit)
+            self.end(ended)
+        self.end(running)
+
+    def end(self, ended: list[Admitted]) -> None:
+        for outcome in ended:
+            self.permits.settle(outcome.permit, amount_pico=300_000_000, tokens=500)
+        for call in self.soon:
+            call()
+        self.soon.clear()
 
     def headers(self, count: int) -> None:
         outcome = self.admitted()
@@ -111,6 +114,7 @@ def cpu_us(step: Callable[[int], None], count: int) -> float:
 def run(directory: Path, rounds: int, count: int) -> list[dict[str, float]]:
     """The first round warms up and is left out."""
     gate = Gate(directory)
+    collector.seldom()  # As in a gateway.
     found = []
     for _ in range(rounds + 1):
         found.append(

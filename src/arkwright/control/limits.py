@@ -63,7 +63,8 @@ class LimitView(msgspec.Struct, frozen=True, kw_only=True):
 class CapStanding(msgspec.Struct, frozen=True, kw_only=True):
     """One cap and what counts against it now. `held`: of a budget, what requests under way may still cost.
 
-    `resets_at`: when nothing of what is used counts any more, if nothing comes; null where that is when requests end.
+    `resets_at`: when nothing of what is used counts any more, if nothing comes; null where there is nothing, or where
+    that is when requests end.
     """
 
     limit: str
@@ -145,8 +146,8 @@ def _cap_standing(limit: Limit, field: str, used: Used, hosts: int, at_us: int) 
     cap: int = getattr(limit, f"{field}_pico" if money else field)
     nano = windows.PICO_PER_NANO
     counted, ends_us = {
-        "requests_per_minute": (used.requests, at_us + used.requests_empty_ms * 1_000),
-        "tokens_per_minute": (used.tokens, at_us + used.tokens_empty_ms * 1_000),
+        "requests_per_minute": (used.requests, at_us + used.requests_empty_ms * 1_000 if used.requests else None),
+        "tokens_per_minute": (used.tokens, at_us + used.tokens_empty_ms * 1_000 if used.tokens else None),
         "concurrent_requests": (used.concurrent, None),
         "budget_daily": (used.daily_nano * nano, (day + 1) * DAY_US),
         "budget_monthly": (used.monthly_nano * nano, windows.month_ends(day) * DAY_US),

@@ -16,9 +16,13 @@ ENDPOINTS = ("chat.completions", "completions", "embeddings")  # As charges have
 WINDOW_S = 60
 # The second that runs is not over: with it, 60 whole ones before it are needed to cover any 60 s.
 BUCKETS = WINDOW_S + 1
-# A window in words: the newest second it knows, the sum of its buckets, the buckets.
-NEWEST, TOTAL, FIRST = 0, 1, 2
-WINDOW_WORDS = FIRST + BUCKETS
+# Two windows in words, of requests and of tokens: the newest second they know, what each holds of the seconds before
+# it, the buckets of each.
+NEWEST, PAST, FIRST = 0, 1, 3
+WINDOW_WORDS = FIRST + 2 * BUCKETS
+What = Literal[0, 1]
+REQUESTS: What = 0
+TOKENS: What = 1
 
 DAY_US = 86_400_000_000
 # A word holds 9.2 billion units of a currency in nano (10^-9); in pico it would hold 9.2 million, too few of some.
@@ -56,54 +60,64 @@ _NO_EVENTS = memoryview(bytes(8 * BUCKETS)).cast("q")
 
 
 def slide(words: memoryview, at: int, second: int) -> None:
-    """Bring the window at `at` to this second. Never back: a second that has passed may still be counted in.
+    """Bring the windows at `at` to this second. Never back: a second that has passed may still be counted in.
 
-    The total is added up anew, so an update that a kill tore is mended within a second. A newest second that lies a
+    The past is added up anew, so an update that a kill tore is mended within a second. A newest second that lies a
     whole window ahead is of another clock (the machine was started anew): nothing of it is of the last minute.
     """
     newest = words[at + NEWEST]
     gone = second - newest
     if -BUCKETS < gone <= 0:
         return
-    first = at + FIRST
-    if gone >= BUCKETS or gone < 0:
-        words[first : first + BUCKETS] = _NO_EVENTS
-        words[at + TOTAL] = 0
-    else:
-        for passed in range(newest + 1, second + 1):
-            words[first + passed % BUCKETS] = 0
-        words[at + TOTAL] = sum(words[first : first + BUCKETS])
+    for what in (REQUESTS, TOKENS):
+        first = at + FIRST + what * BUCKETS
+        if gone >= BUCKETS or gone < 0:
+            words[first : first + BUCKETS] = _NO_EVENTS
+        else:
+            for passed in range(newest + 1, second + 1):
+                words[first + passed % BUCKETS] = 0
+        words[at + PAST + what] = sum(words[first : first + BUCKETS])
     words[at + NEWEST] = second
 
 
-def correct(words: memoryview, at: int, second: int, change: int) -> None:
+def correct(words: memoryview, at: int, what: What, second: int, change: int) -> None:
     """Add to (or take from) what was counted in that second, if the window still knows it."""
-    if 0 <= words[at + NEWEST] - second < BUCKETS:
-        bucket = at + FIRST + second % BUCKETS
-        if change > 0:  # The total first: a kill before the bucket leaves too much, until the second is over.
-            words[at + TOTAL] += change
-            words[bucket] += change
-        else:
-            change = max(change, -words[bucket])
-            words[bucket] += change
-            words[at + TOTAL] = max(0, words[at + TOTAL] + change)
+    newest = words[at + NEWEST]
+    if not 0 <= newest - second < BUCKETS:
+        return
+    bucket, past = at + FIRST + what * BUCKETS + second % BUCKETS, at + PAST + what
+    change = max(change, -words[bucket])
+    if change > 0 and second != newest:  # The past first: a kill before the bucket leaves too much.
+        words[past] += change
+    words[bucket] += change
+    if change < 0 and second != newest:
+        words[past] = max(0, words[past] + change)
 
 
-def counted(words: memoryview, at: int, second: int) -> int:
+def held(words: memoryview, at: int, what: What) -> int:
+    """What the window holds. It is slid."""
+    return words[at + PAST + what] + words[at + FIRST + what * BUCKETS + words[at + NEWEST] % BUCKETS]
+
+
+def counted(words: memoryview, at: int, what: What, second: int) -> int:
     """What the window holds at this second, without sliding it: for whoever only looks."""
-    newest, first = words[at + NEWEST], at + FIRST
+    newest, first = words[at + NEWEST], at + FIRST + what * BUCKETS
     if not -BUCKETS < second - newest < BUCKETS:
         return 0
     known = range(max(newest - BUCKETS + 1, second - BUCKETS + 1), newest + 1)
     return sum(words[first + moment % BUCKETS] for moment in known)
 
 
-def fits_in_ms(words: memoryview, at: int, cap: int, count: int, now_ms: int) -> int:
-    """How long until `count` more fit under the cap, if nobody else comes: 0 when they do now. The window is slid."""
-    excess = words[at + TOTAL] + min(count, cap) - cap
+def fits_in_ms(words: memoryview, at: int, what: What, wanted: tuple[int, int], now_ms: int) -> int:
+    """How long until so many more fit under the cap, if nobody else comes: 0 when they do now. The window is slid.
+
+    `wanted`: how many, and the cap; more than the cap alone fits in an empty window.
+    """
+    count, cap = wanted
+    excess = held(words, at, what) + min(count, cap) - cap
     if excess <= 0:
         return 0
-    newest, first = words[at + NEWEST], at + FIRST
+    newest, first = words[at + NEWEST], at + FIRST + what * BUCKETS
     for second in range(newest - BUCKETS + 1, newest + 1):
         excess -= words[first + second % BUCKETS]
         if excess <= 0:
@@ -111,9 +125,9 @@ def fits_in_ms(words: memoryview, at: int, cap: int, count: int, now_ms: int) ->
     return BUCKETS * 1_000
 
 
-def empty_in_ms(words: memoryview, at: int, now_ms: int) -> int:
-    """How long until the window is as if nothing had been, if nobody comes. The window is slid."""
-    newest, first = words[at + NEWEST], at + FIRST
+def empty_in_ms(words: memoryview, at: int, what: What, now_ms: int) -> int:
+    """How long until the window is as if nothing had been, if nobody comes."""
+    newest, first = words[at + NEWEST], at + FIRST + what * BUCKETS
     for second in range(newest, newest - BUCKETS, -1):
         if words[first + second % BUCKETS]:
             return max(0, (second + BUCKETS) * 1_000 - now_ms)

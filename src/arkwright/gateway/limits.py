@@ -44,7 +44,7 @@ class Limits:
 
     def headers(self, group: Group) -> Headers:
         """How the tightest windows stand now."""
-        if not group.requests and not group.tokens:
+        if not group.windows:
             return []
         standing = self._permits.standing(group)
         told: Headers = []

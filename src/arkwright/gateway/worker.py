@@ -131,9 +131,9 @@ class Worker:
             ask.principal,
             ask.model,
             ask.endpoint,
-            input_tokens_max=min(ask.input_tokens_max, context * ask.choices),
-            output_tokens_max=min(limit, context) * ask.choices,
-            bounded=ask.output_tokens_max is not None,
+            min(ask.input_tokens_max, context * ask.choices),
+            min(limit, context) * ask.choices,
+            ask.output_tokens_max is not None,
         )
         admitted = self._admission.admit(wanted, leases_ready=self._words.ready)
         if isinstance(admitted, Refused) and admitted.held and self.loop.time() < wait_until:

@@ -17,16 +17,14 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from arkwright.domain import limits
-from arkwright.domain.limits import WINDOW_WORDS
+from arkwright.domain.limits import REQUESTS, TOKENS, WINDOW_WORDS
 
 ROWS = 262_144  # Sparse: a row takes space once it is used.
 INT64_MAX = 2**63 - 1
 
-# A row, in words. A budget has two entries (period, spent), of the even and of the odd periods, so that a clock that
-# is put back finds the period it left.
-REQUESTS = 0
-TOKENS = REQUESTS + WINDOW_WORDS
-DAILY = TOKENS + WINDOW_WORDS
+# A row, in words: its windows, then its budgets. A budget has two entries (period, spent), of the even and of the odd
+# periods, so that a clock that is put back finds the period it left.
+DAILY = WINDOW_WORDS
 MONTHLY = DAILY + 4
 PER_SLOT = MONTHLY + 4  # Open requests of each slot, then the reserved amount of each slot.
 
@@ -110,8 +108,8 @@ class LimitWords:
         """What a row counts, for people to see: read without the lock, and nothing is changed."""
         at, words = self.at(row), self.words
         second, now_ms = now_ns // 1_000_000_000, now_ns // 1_000_000
-        requests = limits.counted(words, at + REQUESTS, second)
-        tokens = limits.counted(words, at + TOKENS, second)
+        requests = limits.counted(words, at, REQUESTS, second)
+        tokens = limits.counted(words, at, TOKENS, second)
         per_slot = at + PER_SLOT
         return Used(
             requests,
@@ -120,8 +118,8 @@ class LimitWords:
             spent(words, at + DAILY, day),
             spent(words, at + MONTHLY, month),
             sum(words[per_slot + self.slots : per_slot + 2 * self.slots]),
-            limits.empty_in_ms(words, at + REQUESTS, now_ms) if requests else 0,
-            limits.empty_in_ms(words, at + TOKENS, now_ms) if tokens else 0,
+            limits.empty_in_ms(words, at, REQUESTS, now_ms) if requests else 0,
+            limits.empty_in_ms(words, at, TOKENS, now_ms) if tokens else 0,
         )
 
 

@@ -22,19 +22,9 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from arkwright.domain import limits
-from arkwright.domain.limits import BUCKETS, FIRST, NEWEST, TOTAL
+from arkwright.domain.limits import BUCKETS, FIRST, NEWEST, PAST, REQUESTS, TOKENS, What
 from arkwright.host.leases import SLOTS_USED_AT, Slot
-from arkwright.host.limit_words import (
-    DAILY,
-    INT64_MAX,
-    MONTHLY,
-    PER_SLOT,
-    REQUESTS,
-    TOKENS,
-    Line,
-    last_row,
-    locks,
-)
+from arkwright.host.limit_words import DAILY, INT64_MAX, MONTHLY, PER_SLOT, Line, last_row, locks
 
 _fcntl = fcntl.fcntl
 _SETLKW, _SETLK = fcntl.F_OFD_SETLKW, fcntl.F_OFD_SETLK
@@ -72,13 +62,16 @@ class Standing(NamedTuple):
     tokens_reset_ms: int
 
 
-class Window(NamedTuple):
-    """Where a window is, what it may hold, and the words of it that each request looks at."""
+class Windows(NamedTuple):
+    """A row's two windows: their caps, and the words of them that each request looks at."""
 
-    at: int  # Its newest second, too.
-    cap: int
-    total: int
-    first: int
+    at: int  # Where their newest second is, too.
+    requests: int
+    requests_past: int
+    requests_first: int
+    tokens: int
+    tokens_past: int
+    tokens_first: int
 
 
 class Budget(NamedTuple):
@@ -95,7 +88,7 @@ class Group:
 
     __slots__ = (
         "balance", "budgets", "concurrent", "held", "limited", "lines", "lock", "money", "places", "prepaid",
-        "requests", "tokens", "unlock",
+        "unlock", "windows",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, lease_row: int, lines: tuple[Line, ...], *, prepaid: bool) -> None:
@@ -107,8 +100,9 @@ class Group:
         self.prepaid = prepaid
         self.lock, self.unlock = locks(lease_row)
         self.balance, self.held = slot.places(lease_row)
-        self.requests = tuple(_window(at + REQUESTS, line.requests) for at, line in both if line.requests is not None)
-        self.tokens = tuple(_window(at + TOKENS, line.tokens) for at, line in both if line.tokens is not None)
+        self.windows = tuple(
+            _windows(at, line) for at, line in both if line.requests is not None or line.tokens is not None
+        )
         self.concurrent = tuple((at + PER_SLOT, line.concurrent) for at, line in both if line.concurrent is not None)
         self.budgets = tuple(
             Budget(at, at + PER_SLOT + shared.slots, line.daily_nano, line.monthly_nano)
@@ -174,19 +168,27 @@ class Permits:
             if self._late:
                 self._end_late(group.lock)
             second = self.clock() // _NS
-            for at, cap, total, _ in group.requests:
+            bucket = second % BUCKETS
+            for at, requests, requests_past, requests_first, most, past, first in group.windows:
                 if words[at] != second:
-                    limits.slide(words, at, second)
-                if words[total] >= cap:
-                    return self._refusal(group, second, cost_pico, tokens, at_us)
-            for at, cap, total, _ in group.tokens:
-                if words[at] != second:
-                    limits.slide(words, at, second)
-                if words[total] + (tokens if tokens < cap else cap) > cap:
+                    second = self._slid(group, second)
+                    bucket = second % BUCKETS
+                if (
+                    words[requests_past] + words[requests_first + bucket] >= requests
+                    or words[past] + words[first + bucket] + (tokens if tokens < most else most) > most
+                ):
                     return self._refusal(group, second, cost_pico, tokens, at_us)
             if not self._rest_fits(group, cost_pico, at_us):
                 return self._refusal(group, second, cost_pico, tokens, at_us)
-            self._count(group, second, tokens, cost_pico)
+            for _, _, _, requests_first, most, _, first in group.windows:
+                words[requests_first + bucket] += 1
+                words[first + bucket] += tokens if tokens < most else most
+            for at, _ in group.concurrent:
+                words[at + self._index] += 1
+            if group.prepaid:
+                words[group.held] += cost_pico
+            if group.budgets:
+                self._reserve_budgets(group, 0, cost_pico)
             return Permit(group, cost_pico, at_us, second, tokens)
         finally:
             _fcntl(fd, _SETLK, group.unlock)
@@ -206,11 +208,10 @@ class Permits:
                     words[group.held] += cost_pico
                 self._reserve_budgets(group, permit.cost_pico, cost_pico)
                 permit.cost_pico += cost_pico
-                if group.tokens and tokens:
-                    second = self.clock() // _NS
-                    for window in group.tokens:
-                        limits.slide(words, window.at, second)
-                        limits.correct(words, window.at, second, tokens)
+                if group.windows and tokens:
+                    second = self._slid(group, self.clock() // _NS)
+                    for window in group.windows:
+                        limits.correct(words, window.at, TOKENS, second, tokens)
                     permit.more = (*permit.more, (second, tokens))
             return lacking
         finally:
@@ -257,45 +258,57 @@ class Permits:
         """The request never began: it counts nowhere."""
         group = permit.group
         self.settle(permit)
-        if group.requests:
+        if group.windows:
             _fcntl(self._fd, _SETLKW, group.lock)
             try:
                 self._end_late(group.lock)
-                for window in group.requests:
-                    limits.correct(self._words, window.at, permit.second, -1)
+                for window in group.windows:
+                    limits.correct(self._words, window.at, REQUESTS, permit.second, -1)
             finally:
                 _fcntl(self._fd, _SETLK, group.unlock)
 
     def standing(self, group: Group) -> Standing:
         """What is left of the tightest windows. Read without the lock: what others take meanwhile is not in it."""
         now_ms = self.clock() // 1_000_000
-        return Standing(*self._tightest(group.requests, now_ms), *self._tightest(group.tokens, now_ms))
+        windows = group.windows
+        requests = [(window.at, window.requests) for window in windows if window.requests < _NO_CAP]
+        tokens = [(window.at, window.tokens) for window in windows if window.tokens < _NO_CAP]
+        return Standing(*self._tightest(requests, REQUESTS, now_ms), *self._tightest(tokens, TOKENS, now_ms))
 
-    def _tightest(self, windows: tuple[Window, ...], now_ms: int) -> tuple[int, int, int]:
+    def _tightest(self, windows: list[tuple[int, int]], what: What, now_ms: int) -> tuple[int, int, int]:
         words, tightest, least, second = self._words, (0, 0, 0), _NO_CAP, now_ms // 1_000
-        for at, cap, total, _ in windows:
-            left = cap - (words[total] if words[at + NEWEST] == second else limits.counted(words, at, second))
+        for at, cap in windows:
+            slid = words[at + NEWEST] == second
+            left = cap - (limits.held(words, at, what) if slid else limits.counted(words, at, what, second))
             if left < least:
-                least, tightest = left, (cap, max(0, left), limits.empty_in_ms(words, at, now_ms))
+                least, tightest = left, (cap, max(0, left), limits.empty_in_ms(words, at, what, now_ms))
         return tightest
 
     # Whether there is room: all of it under the lock
 
-    def _rest_fits(self, group: Group, cost_pico: int, at_us: int) -> bool:
-        """Concurrency, the balance, budgets. What costs nothing needs no money."""
+    def _slid(self, group: Group, second: int) -> int:
+        """Bring all windows to this second, or to the newest that one of them knows (of a clock that was put back)."""
         words = self._words
+        for window in group.windows:
+            limits.slide(words, window.at, second)
+        newest = max((words[window.at] for window in group.windows), default=second)
+        for window in group.windows:
+            limits.slide(words, window.at, newest)
+        return newest
+
+    def _rest_fits(self, group: Group, cost_pico: int, at_us: int) -> bool:
+        """The balance, concurrency, budgets. What costs nothing needs no money."""
+        words = self._words
+        if group.prepaid and cost_pico:
+            at = group.balance
+            if cost_pico > words[at] - sum(words[at + 1 : at + 1 + 2 * words[SLOTS_USED_AT]]):
+                return False
         if group.concurrent:
             used = words[SLOTS_USED_AT]
             for at, cap in group.concurrent:
                 if sum(words[at : at + used]) >= cap:
                     return False
-        if not cost_pico:
-            return True
-        if group.prepaid:
-            at = group.balance
-            if cost_pico > words[at] - sum(words[at + 1 : at + 1 + 2 * words[SLOTS_USED_AT]]):
-                return False
-        return not group.budgets or self._in_budget(group, limits.nano(cost_pico), at_us) is None
+        return not group.budgets or not cost_pico or self._in_budget(group, limits.nano(cost_pico), at_us) is None
 
     def _lacking(self, group: Group, more_pico: int, permit: Permit) -> Kind | None:
         """What can't cover so much more for this request."""
@@ -343,24 +356,6 @@ class Permits:
 
     # What changes: all of it under the lock
 
-    def _count(self, group: Group, second: int, tokens: int, cost_pico: int) -> None:
-        """Totals before buckets: a kill in between leaves too much, until the second is over."""
-        words, bucket = self._words, second % BUCKETS
-        for _, _, total, first in group.requests:
-            words[total] += 1
-            words[first + bucket] += 1
-        for _, cap, total, first in group.tokens:
-            counted = tokens if tokens < cap else cap
-            words[total] += counted
-            words[first + bucket] += counted
-        for at, _ in group.concurrent:
-            words[at + self._index] += 1
-        if cost_pico:
-            if group.prepaid:
-                words[group.held] += cost_pico
-            if group.budgets:
-                self._reserve_budgets(group, 0, cost_pico)
-
     def _reserve_budgets(self, group: Group, before_pico: int, more_pico: int) -> None:
         more = limits.nano(before_pico + more_pico) - limits.nano(before_pico)
         for budget in group.budgets:
@@ -373,14 +368,14 @@ class Permits:
     def _end(self, permit: Permit, amount_pico: int, tokens: int) -> int:
         """What it really was, instead of what it might have been; returns what the balance covered."""
         group, words = permit.group, self._words
-        for at, cap, total, first in group.tokens:
-            counted = permit.tokens if permit.tokens < cap else cap
+        for at, _, _, _, most, past, first in group.windows:
+            counted = permit.tokens if permit.tokens < most else most
             if permit.more or tokens > counted or words[at] - permit.second >= BUCKETS:
-                self._correct_pieces(permit, at, cap, tokens)
-            elif tokens < counted:  # The bucket first: a kill before the total leaves too much.
-                bucket = first + permit.second % BUCKETS
-                words[bucket] += tokens - counted
-                words[total] += tokens - counted
+                self._correct_pieces(permit, at, most, tokens)
+            elif tokens < counted:  # The bucket first: a kill before the past leaves too much.
+                words[first + permit.second % BUCKETS] -= counted - tokens
+                if words[at] != permit.second:
+                    words[past] -= counted - tokens
         for at, _ in group.concurrent:
             words[at + self._index] -= 1
         for budget in group.budgets:
@@ -407,12 +402,11 @@ class Permits:
         pieces = [(permit.second, min(permit.tokens, cap)), *permit.more]
         surplus = sum(count for _, count in pieces) - tokens
         if surplus < 0:
-            now = self.clock() // _NS
-            limits.slide(words, at, now)
-            limits.correct(words, at, now, -surplus)
+            now = self._slid(permit.group, self.clock() // _NS)
+            limits.correct(words, at, TOKENS, now, -surplus)
         for second, count in reversed(pieces):
             taken = max(0, min(surplus, count))
-            limits.correct(words, at, second, -taken)
+            limits.correct(words, at, TOKENS, second, -taken)
             surplus -= taken
 
     def _spend(self, budget: Budget, permit: Permit, amount_pico: int) -> None:
@@ -442,15 +436,15 @@ class Permits:
         words, now_ms, waits = self._words, self.clock() // 1_000_000, list[Refusal]()
         slots = self._words[SLOTS_USED_AT]
         for number, (at, line) in enumerate(zip(group.places, group.lines, strict=True)):
-            asked: tuple[tuple[Kind, int, int | None, int], ...] = (
-                ("requests", at + REQUESTS, line.requests, 1),
-                ("tokens", at + TOKENS, line.tokens, tokens),
+            asked: tuple[tuple[Kind, What, int | None, int], ...] = (
+                ("requests", REQUESTS, line.requests, 1),
+                ("tokens", TOKENS, line.tokens, tokens),
             )
-            for kind, window, cap, count in asked:
+            for kind, what, cap, count in asked:
                 if cap is not None:
-                    limits.slide(words, window, second)
-                    wait_ms = limits.fits_in_ms(words, window, cap, count, now_ms)
-                    waits.append(Refusal(number, kind, wait_ms, used=words[window + TOTAL]))
+                    limits.slide(words, at, second)
+                    wait_ms = limits.fits_in_ms(words, at, what, (count, cap), now_ms)
+                    waits.append(Refusal(number, kind, wait_ms, used=limits.held(words, at, what)))
             open_requests = sum(words[at + PER_SLOT : at + PER_SLOT + slots])
             if line.concurrent is not None and open_requests >= line.concurrent:
                 waits.append(Refusal(number, "concurrent", SOON_MS, used=open_requests))
@@ -483,5 +477,9 @@ class Permits:
         return [Refusal(-1, "balance", SOON_MS if only_held else None, only_held)]
 
 
-def _window(at: int, cap: int) -> Window:
-    return Window(at, cap, at + TOTAL, at + FIRST)
+def _windows(at: int, line: Line) -> Windows:
+    requests = _NO_CAP if line.requests is None else line.requests
+    tokens = _NO_CAP if line.tokens is None else line.tokens
+    return Windows(
+        at, requests, at + PAST + REQUESTS, at + FIRST, tokens, at + PAST + TOKENS, at + FIRST + BUCKETS * TOKENS
+    )

@@ -300,7 +300,7 @@ def test_a_kill_between_any_two_words_counts_too_much_and_never_too_little(tmp_p
             slot.close()
             words.reset_slot(0)
             assert words.held(0) == 0
-    assert died >= 5, "no write was killed: this proves nothing"
+    assert died >= 4, "no write was killed: this proves nothing"
 
 
 def _act(desk: Desk, act: str, group: Group, victim: Permit | None) -> None:
