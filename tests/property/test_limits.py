@@ -103,9 +103,9 @@ from arkwright.host.limit_words import Line
 from arkwright.host.permits import Permit, Permits
 words = LeaseWords.open(Path(sys.argv[1]))
 permits = Permits(words.claim_slot(1, "inc_" + sys.argv[2]))
-plenty = sys.argv[4] == "tell"
-most = 10**12 if plenty else 900
-lines = [Line(0, requests=most + 99), Line(1, tokens=60 * most), Line(2, concurrent=2), Line(3, daily_nano=most)]
+plenty, most = sys.argv[4] == "tell", 10**12
+requests, budget = {"tell": (most, most), "window": (15_000, most), "budget": (most, 900)}[sys.argv[4]]
+lines = [Line(0, requests=requests), Line(1, tokens=most), Line(2, concurrent=4), Line(3, daily_nano=budget)]
 group = permits.group(0, lines, prepaid=True)
 at_us = time.time_ns() // 1_000
 print("ready", flush=True)
@@ -127,9 +127,9 @@ for began, ended in out:
 """
 
 
-def _start(path: Path, name: str, seconds: float, *, tell: bool = False) -> "subprocess.Popen[str]":
+def _start(path: Path, name: str, seconds: float, ends: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(path), name, str(seconds), "tell" if tell else "quiet"],
+        [sys.executable, "-c", WORKER, str(path), name, str(seconds), ends],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -147,18 +147,24 @@ def _go(workers: "list[subprocess.Popen[str]]") -> None:
 
 
 @pytest.mark.parametrize(
-    ("ceiling_pico", "served"), [(10**12, 900), (500_000, 500)], ids=["the budget ends it", "the balance ends it"]
+    ("ends", "ceiling_pico", "served"),
+    [("budget", 10**12, 900), ("budget", 500_000, 500), ("window", 10**12, 15_000)],
+    ids=["the budget ends it", "the balance ends it", "the minute ends it"],
 )
-def test_several_processes_at_once_take_exactly_what_there_is(tmp_path: Path, ceiling_pico: int, served: int) -> None:
+def test_several_processes_at_once_take_exactly_what_there_is(
+    tmp_path: Path, ends: str, ceiling_pico: int, served: int
+) -> None:
     with LeaseWords.create(tmp_path / "words", 1, rows=1, slots=4, limit_rows=4) as words:
         words.set_ceiling(0, ceiling_pico)
-        workers = [_start(tmp_path / "words", str(number), 1.5) for number in range(4)]
+        workers = [
+            _start(tmp_path / "words", str(number), 4.0 if ends == "window" else 1.5, ends) for number in range(4)
+        ]
         _go(workers)
         told = [worker.communicate()[0].splitlines() for worker in workers]
         spans = [tuple(map(int, line.split())) for lines in told for line in lines]
         assert len(spans) == served, "to the last one, and not one more"
         assert sum(1 for lines in told if lines) > 1, "one process took it all: this proves nothing"
-        assert _most_at_once(spans) <= 2
+        assert _most_at_once(spans) <= 4
         assert words.reserved(0) == served * 1_000
         assert words.held(0) == 0
 
@@ -179,7 +185,7 @@ def test_killed_processes_count_too_much_and_never_too_little(tmp_path: Path) ->
         words.set_ceiling(0, 10**12)
         told, began = 0, time.monotonic_ns()
         for life in range(12):
-            worker = _start(tmp_path / "words", str(life), 30, tell=True)
+            worker = _start(tmp_path / "words", str(life), 30, "tell")
             _go([worker])
             assert worker.stdout is not None
             for _ in range(chance.randint(1, 25)):
