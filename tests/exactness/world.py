@@ -285,8 +285,12 @@ class World:
         """After any step: the books agree with themselves; once all is settled, with what was served too."""
         wrong = await self._rows(_WRONG)
         assert not wrong, wrong
-        for payer in PAYERS:
-            assert self.books.words.reserved(payer.row) <= self.books.words.ceiling(payer.row)
+        words = self.books.words
+        if all(
+            slot.alive for slot in words.slots()
+        ):  # A dead one's words may be counted once too often, never too seldom.
+            for payer in PAYERS:
+                assert words.reserved(payer.row) <= words.ceiling(payer.row), payer
         async with self.books.database.snapshot() as connection:
             both = await side_by_side.read(connection)
         assert both.differences() == []
