@@ -66,6 +66,14 @@ async def found(books: Books, name: str) -> Webhook:
     return webhook
 
 
+async def noted(books: Books, name: str, events: int) -> None:
+    """What the receiver answered is noted a moment later."""
+    end = time.monotonic() + DEADLINE_S
+    while (await found(books, name)).delivered < events:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)
+
+
 async def test_events_arrive_in_order_and_signed(books: Books, platform: Platform, admin: ServedAdmin) -> None:
     first = await posted(books, 30)
     async with listening(Receiver()) as receiver, sending(platform):
@@ -73,6 +81,7 @@ async def test_events_arrive_in_order_and_signed(books: Books, platform: Platfor
         await until(lambda: len(receiver.ids) == 30)
         second = await posted(books, 5, "org_other")
         await until(lambda: len(receiver.ids) == 35)
+        await noted(books, "all", 35)
     assert receiver.ids == first + second
     for headers, (event,) in receiver.received:
         assert signature_holds(hook["secret"], headers)
@@ -111,6 +120,7 @@ async def test_a_receiver_that_fails_gets_each_event_later_and_in_order(
     async with listening(Receiver(behave)) as receiver, sending(platform):
         await create(admin, "frail", receiver.url)
         await until(lambda: len(receiver.ids) == 12)
+        await noted(books, "frail", 12)
     assert receiver.ids == ids
     assert [event["id"] for _, (event,) in receiver.seen] == [id_ for id_ in ids for _ in range(3)]
     tries = [{headers["webhook-id"] for headers, _ in receiver.seen[at : at + 3]} for at in range(0, 36, 3)]
