@@ -182,7 +182,7 @@ class ChargeLine(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.pico_per_unit if self.list_pico_per_unit is None else self.list_pico_per_unit
 
 
-class Terms(NamedTuple):
+class Terms(msgspec.Struct, frozen=True):
     """Under what a request was admitted: the price, the moment, and the account's discount in basis points."""
 
     price: PriceVersion

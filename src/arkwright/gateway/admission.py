@@ -6,6 +6,8 @@ exactly once, by settling or by voiding. A request that is refused counts agains
 
 from typing import NamedTuple
 
+import msgspec
+
 from arkwright.basics.clock import now_us
 from arkwright.basics.errors import (
     ArkwrightError,
@@ -33,6 +35,7 @@ from arkwright.host.permits import MONEY, Group, Permit, Permits, Refusal
 from arkwright.wire.http import Headers
 
 NOT_FREE = Refusal(-1, "balance", None)  # It would cost money, which its organization does not spend.
+RECOGNIZED_MAX = 100_000  # Callers that are remembered until the next snapshot.
 TARIFFS_MAX = 100_000  # Kinds of requests that are remembered; beyond that all are worked out anew.
 
 
@@ -43,7 +46,7 @@ class Principal(NamedTuple):
     organization: Organization
 
 
-class Wanted(NamedTuple):
+class Wanted(msgspec.Struct, frozen=True):
     """Who asks for what, and the bounds that its hold is computed from. `bounded`: the caller named the output's."""
 
     principal: Principal
@@ -54,7 +57,7 @@ class Wanted(NamedTuple):
     bounded: bool
 
 
-class Admitted(NamedTuple):
+class Admitted(msgspec.Struct, frozen=True):
     """What was promised to a request: the price that holds for it, the money that is held, its place in the limits, the
     lots that pay.
 
@@ -84,13 +87,25 @@ class Refused(NamedTuple):
 def authenticate(state: State, exchange: Exchange) -> Principal:
     """Raises Unauthenticated (401) or Forbidden (403). Never repeats the key it was shown."""
     authorization = exchange.header(b"authorization")
+    principal = state.recognized.get(authorization)
+    if principal is None:
+        principal = _recognize(state, authorization)
+        if len(state.recognized) < RECOGNIZED_MAX:
+            state.recognized[authorization] = principal
+    expires_at_us = principal.key.expires_at_us
+    if expires_at_us is not None and expires_at_us <= now_us():
+        raise Unauthenticated("This API key has expired. Ask an administrator for another.", code="api_key_expired")
+    return principal
+
+
+def _recognize(state: State, authorization: bytes | None) -> Principal:
     if not authorization:
         raise Unauthenticated(
             "You didn't provide an API key. Send it as a header: Authorization: Bearer YOUR_KEY.",
             code="missing_api_key",
         )
     scheme, _, secret = authorization.partition(b" ")
-    if scheme != b"Bearer" and scheme.lower() != b"bearer":
+    if scheme.lower() != b"bearer":
         raise Unauthenticated("The Authorization header must be: Bearer YOUR_KEY.")
     # The digest of a 256-bit secret is looked up, so timing tells nothing that helps to guess one.
     key = state.keys.get(secret_sha256(secret.strip().decode("latin-1")))
@@ -100,8 +115,6 @@ def authenticate(state: State, exchange: Exchange) -> Principal:
         )
     if key.disabled:
         raise Unauthenticated("This API key is disabled. Ask an administrator for another.", code="api_key_disabled")
-    if key.expires_at_us is not None and key.expires_at_us <= now_us():
-        raise Unauthenticated("This API key has expired. Ask an administrator for another.", code="api_key_expired")
     organization = state.organizations[key.organization_id]
     if organization.disabled:
         raise Forbidden(
@@ -159,10 +172,11 @@ class Admission:
 
     def admit(self, wanted: Wanted, *, leases_ready: bool) -> Admitted | Refused:
         """Count the request in every limit and hold what it may cost, or change nothing."""
-        principal, model, _, input_tokens, most, bounded = wanted
+        principal, model = wanted.principal, wanted.model
+        input_tokens, most, bounded = wanted.input_tokens_max, wanted.output_tokens_max, wanted.bounded
         tariff, at_us = self._tariff(wanted), now_us()
         terms, group = tariff.terms(at_us), tariff.coverage.group
-        throughput = self._throughput(wanted, at_us)
+        throughput = self._throughput(wanted, at_us) if self._state.has_reservations else None
         if isinstance(throughput, LimitExceeded):
             return Refused(throughput, False, group)
         cost = tariff.cost(terms, throughput)

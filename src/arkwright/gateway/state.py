@@ -4,6 +4,7 @@ Replaced as a whole when a new snapshot arrives; a request keeps the state it wa
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from arkwright.basics.secrets import open_sealed
 from arkwright.domain import snapshot as snapshots
@@ -15,6 +16,9 @@ from arkwright.domain.pricing import Extent, PriceVersion, Terms, extents
 from arkwright.domain.reservations import Reservation
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
+
+if TYPE_CHECKING:
+    from arkwright.gateway.admission import Principal
 
 
 class State:
@@ -29,6 +33,9 @@ class State:
         self.limits: dict[str, list[Limit]] = {}  # By organization.
         for limit in snapshot.limits:
             self.limits.setdefault(limit.organization_id, []).append(limit)
+        self.has_reservations = bool(snapshot.reservations)
+        # By the Authorization header: who was admitted under this snapshot need not be hashed again.
+        self.recognized: dict[bytes | None, Principal] = {}
         self._master_key = master_key
         self._secrets: dict[bytes, str] = {}
         self._prices: dict[tuple[str, str], list[PriceVersion]] = {}
@@ -81,7 +88,7 @@ class State:
 
     def reservations(self, organization_id: str, model: str, at_us: int) -> tuple[Reservation, ...]:
         """Those that may take such a request."""
-        mine = self._reservations.get((organization_id, model)) if self._reservations else None
+        mine = self._reservations.get((organization_id, model))
         return tuple(reservation for reservation in mine if reservation.usable(at_us)) if mine else ()
 
     def secret(self, target: Target) -> str:

@@ -380,21 +380,23 @@ class Permits:
             words[at + self._index] -= 1
         for budget in group.budgets:
             self._spend(budget, permit, amount_pico)
-        return self._collect(group, permit.cost_pico, amount_pico) if group.prepaid else amount_pico
-
-    def _collect(self, group: Group, held_pico: int, amount_pico: int) -> int:
-        """Turn the hold into spending. More than was held is taken as far as the balance goes, and never further."""
-        words, mine = self._words, group.held
+        if not group.prepaid:
+            return amount_pico
+        held_pico, mine = permit.cost_pico, group.held
         if amount_pico > held_pico:
-            at = group.balance
-            free = words[at] - sum(words[at + 1 : at + 1 + 2 * self._words[SLOTS_USED_AT]])
-            more = max(0, min(amount_pico - held_pico, free))
-            words[mine] += more
-            held_pico += more
+            held_pico += self._hold_more(group, amount_pico - held_pico)
         collected = amount_pico if amount_pico < held_pico else held_pico
         words[mine + 1] += collected  # Spent first: a kill before the next line reserves too much.
         words[mine] -= held_pico
         return collected
+
+    def _hold_more(self, group: Group, wanted_pico: int) -> int:
+        """As far as the balance goes, and never further."""
+        words, at = self._words, group.balance
+        free = words[at] - sum(words[at + 1 : at + 1 + 2 * self._words[SLOTS_USED_AT]])
+        more = max(0, min(wanted_pico, free))
+        words[group.held] += more
+        return more
 
     def _correct_pieces(self, permit: Permit, at: int, cap: int, tokens: int) -> None:
         """Take what was counted too much from the latest piece first; count what was used beyond them all now."""
