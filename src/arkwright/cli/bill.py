@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from arkwright.cli import tables
 from arkwright.cli.fields import moment, segment
-from arkwright.cli.options import JsonOption
+from arkwright.cli.options import JsonOption, OrganizationOption
 from arkwright.cli.target import HERE, TargetOptions
 
 _FIELDS = (
@@ -18,8 +18,8 @@ _LINE = ("model", "charges", "input_tokens", "cached_input_tokens", "output_toke
 
 
 def bill(
+    organization: OrganizationOption = "default",
     *,
-    organization: Annotated[str, Parameter(name=["--organization", "-o"], help="Name or id.")] = "default",
     since: Annotated[str | None, Parameter(help="Such as 2026-11-23, or 2026-11-23T00:00:00Z.")] = None,
     until: Annotated[str | None, Parameter(help="Such as 2026-12-01, or 2026-12-01T00:00:00Z; not included.")] = None,
     json_output: JsonOption = False,

@@ -6,7 +6,7 @@ from cyclopts import App, Parameter
 
 from arkwright.cli import tables
 from arkwright.cli.fields import given, moment
-from arkwright.cli.options import JsonOption
+from arkwright.cli.options import JsonOption, OrganizationOption
 from arkwright.cli.target import HERE, TargetOptions
 
 app = App(name="discounts", help="Discounts of organizations, for every model or for one.")
@@ -37,7 +37,7 @@ def list_(
 
 @app.command(name="set")
 def set_(
-    organization: str,
+    organization: OrganizationOption,
     percent: str,
     *,
     model: Model = None,
@@ -53,7 +53,7 @@ def set_(
 
 @app.command
 def end(
-    organization: str,
+    organization: OrganizationOption,
     *,
     model: Model = None,
     valid_from: From = None,

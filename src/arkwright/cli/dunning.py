@@ -6,7 +6,7 @@ from cyclopts import App, Parameter
 
 from arkwright.cli import tables
 from arkwright.cli.fields import segment
-from arkwright.cli.options import JsonOption
+from arkwright.cli.options import JsonOption, OrganizationOption
 from arkwright.cli.target import HERE, TargetOptions
 
 app = App(name="dunning", help="Who pays afterwards and is late: grace, then suspended.")
@@ -27,7 +27,7 @@ def list_(
 
 
 @app.command
-def show(organization: str, *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
+def show(organization: OrganizationOption, *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
     """Show one organization's open invoices."""
     with at.client() as client:
         answer = client.get(f"/organizations/{segment(organization)}/dunning")

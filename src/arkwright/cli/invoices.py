@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from arkwright.cli import tables
 from arkwright.cli.fields import given, segment
-from arkwright.cli.options import JsonOption
+from arkwright.cli.options import JsonOption, OrganizationOption
 from arkwright.cli.steps import Steps
 from arkwright.cli.target import HERE, TargetOptions
 
@@ -138,7 +138,7 @@ def issuer(
 
 @app.command
 def profile(
-    organization: str,
+    organization: OrganizationOption,
     *,
     legal_name: str | None = None,
     address: Lines = None,

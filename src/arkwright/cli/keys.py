@@ -7,13 +7,12 @@ from cyclopts import App, Parameter
 
 from arkwright.cli import tables
 from arkwright.cli.fields import given, segment
-from arkwright.cli.options import JsonOption
+from arkwright.cli.options import JsonOption, OrganizationOption
 from arkwright.cli.target import HERE, TargetOptions
 
 app = App(name="keys", help="API keys: made, narrowed, disabled. A secret is shown once.")
 _COLUMNS = ("id", "project", "name", "hint", "models", "expires_at", "disabled")
 
-Organization = Annotated[str, Parameter(name=["--organization", "-o"], help="Name or id.")]
 Owner = Annotated[
     str | None,
     Parameter(name=["--organization", "-o"], help="Name or id; needed only for a key that is meant by its name."),
@@ -23,7 +22,9 @@ Expires = Annotated[str | None, Parameter(help="When it stops working, such as 2
 
 
 @app.command(name="list")
-def list_(organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
+def list_(
+    organization: OrganizationOption = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE
+) -> None:
     """List an organization's keys."""
     with at.client() as client:
         rows = list(client.every(f"/organizations/{segment(organization)}/keys"))
@@ -32,7 +33,7 @@ def list_(organization: Organization = "default", *, json_output: JsonOption = F
 
 @app.command
 def create(
-    organization: Organization = "default",
+    organization: OrganizationOption = "default",
     *,
     project: str = "default",
     name: str = "",

@@ -8,14 +8,13 @@ from cyclopts import App, Parameter
 
 from arkwright.cli import tables
 from arkwright.cli.fields import given, moment, segment
-from arkwright.cli.options import JsonOption
+from arkwright.cli.options import JsonOption, OrganizationOption
 from arkwright.cli.target import HERE, TargetOptions
 
 app = App(name="ledger", help="Double entry: what moved, and what people move by hand.")
 _COLUMNS = ("id", "posted_at", "kind", "account", "amount", "currency", "reference", "memo")
 _MOVED = ("created", "kind", "amount", "currency", "balance", "owed", "refunding")
 
-Organization = Annotated[str, Parameter(name=["--organization", "-o"], help="Name or id.")]
 Reference = Annotated[str | None, Parameter(help="Yours, such as a payment's number: the same one posts only once.")]
 Memo = Annotated[str, Parameter(help="Words for whoever reads it.")]
 
@@ -23,8 +22,8 @@ Memo = Annotated[str, Parameter(help="Words for whoever reads it.")]
 @app.default
 @app.command(name="list")
 def list_(
+    organization: OrganizationOption = "default",
     *,
-    organization: Organization = "default",
     limit: Annotated[int, Parameter(help="The newest so many transactions.")] = 50,
     json_output: JsonOption = False,
     at: TargetOptions = HERE,
@@ -45,7 +44,7 @@ def list_(
 
 @app.command
 def payment(
-    organization: str,
+    organization: OrganizationOption,
     amount: str,
     *,
     reference: Reference = None,
@@ -59,7 +58,7 @@ def payment(
 
 @app.command
 def refund(
-    organization: str,
+    organization: OrganizationOption,
     amount: str,
     *,
     reference: Reference = None,
@@ -73,7 +72,7 @@ def refund(
 
 @app.command(name="refund-paid")
 def refund_paid(
-    organization: str,
+    organization: OrganizationOption,
     amount: str,
     *,
     reference: Reference = None,
@@ -87,7 +86,7 @@ def refund_paid(
 
 @app.command(name="write-off")
 def write_off(
-    organization: str,
+    organization: OrganizationOption,
     amount: str,
     *,
     reference: Reference = None,
@@ -101,7 +100,7 @@ def write_off(
 
 @app.command
 def service(
-    organization: str,
+    organization: OrganizationOption,
     item: Annotated[str, Parameter(help="What was done, such as `gpu-hour h100`.")],
     quantity: Annotated[str, Parameter(help="Such as 12.5.")],
     unit_price: Annotated[str, Parameter(help="For one, such as 2.40.")],

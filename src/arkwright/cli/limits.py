@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from arkwright.basics.errors import InvalidInput
 from arkwright.cli import tables
 from arkwright.cli.fields import given, segment
-from arkwright.cli.options import JsonOption
+from arkwright.cli.options import JsonOption, OrganizationOption
 from arkwright.cli.target import HERE, TargetOptions
 
 app = App(name="limits", help="Limits of an organization, or of a project, key, endpoint or model of it.")
@@ -18,13 +18,14 @@ _COLUMNS = (
 _STANDING = ("scope", "name", "cap_of", "cap", "used", "held", "left", "resets_at")
 _NONE = "none"
 
-Organization = Annotated[str, Parameter(name=["--organization", "-o"], help="Name or id.")]
 Count = Annotated[str | None, Parameter(help="A whole number; `none` takes the cap away.")]
 Budget = Annotated[str | None, Parameter(help="A decimal, in the organization's currency; `none` takes it away.")]
 
 
 @app.command(name="list")
-def list_(organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
+def list_(
+    organization: OrganizationOption = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE
+) -> None:
     """List an organization's limits."""
     with at.client() as client:
         rows = list(client.every(_path(organization)))
@@ -33,7 +34,7 @@ def list_(organization: Organization = "default", *, json_output: JsonOption = F
 
 @app.command(name="set")
 def set_(
-    organization: Organization = "default",
+    organization: OrganizationOption = "default",
     *,
     project: Annotated[str | None, Parameter(help="Of this project of the organization.")] = None,
     key: Annotated[str | None, Parameter(help="Of this key: its id, or its name.")] = None,
@@ -65,7 +66,7 @@ def set_(
 @app.command
 def delete(
     limit: Annotated[str, Parameter(help="Its id.")],
-    organization: Organization = "default",
+    organization: OrganizationOption = "default",
     *,
     json_output: JsonOption = False,
     at: TargetOptions = HERE,
@@ -77,7 +78,9 @@ def delete(
 
 
 @app.command
-def show(organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
+def show(
+    organization: OrganizationOption = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE
+) -> None:
     """Show each cap, what is used of it now, what is left, and when it is whole again."""
     with at.client() as client:
         rows = client.get(f"{_path(organization)}/standing")

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from arkwright.cli import tables
 from arkwright.cli.fields import given, moment, segment
-from arkwright.cli.options import JsonOption
+from arkwright.cli.options import JsonOption, OrganizationOption
 from arkwright.cli.target import HERE, TargetOptions
 
 app = App(name="lots", help="What organizations may use without paying: grants, packs, credit.")
@@ -27,7 +27,6 @@ _COLUMNS = (
 )
 _CHANGE = ("name", "action", "id")
 
-Organization = Annotated[str, Parameter(name=["--organization", "-o"], help="Name or id.")]
 Models = Annotated[
     list[str] | None, Parameter(name=["--model", "--models"], negative="", help="Only these models; repeat it.")
 ]
@@ -65,7 +64,7 @@ def list_(
 
 @app.command
 def grant(
-    organization: Organization = "default",
+    organization: OrganizationOption = "default",
     *,
     units: Annotated[int, Parameter(help="How many tokens (or units of what --covers names).")],
     models: Models = None,
@@ -86,7 +85,7 @@ def grant(
 
 @app.command
 def pack(
-    organization: Organization = "default",
+    organization: OrganizationOption = "default",
     *,
     units: Annotated[int, Parameter(help="How many tokens (or units of what --covers names).")],
     models: Models = None,
@@ -107,7 +106,7 @@ def pack(
 
 @app.command
 def credit(
-    organization: Organization = "default",
+    organization: OrganizationOption = "default",
     *,
     amount: Annotated[str, Parameter(help="In the organization's currency, such as 10.00.")],
     models: Models = None,

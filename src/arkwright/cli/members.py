@@ -6,17 +6,18 @@ from cyclopts import App, Parameter
 
 from arkwright.cli import tables
 from arkwright.cli.fields import segment
-from arkwright.cli.options import JsonOption
+from arkwright.cli.options import JsonOption, OrganizationOption
 from arkwright.cli.target import HERE, TargetOptions
 
 app = App(name="members", help="People in an organization, with their roles.")
 _COLUMNS = ("login", "role", "disabled", "created_at")
-Organization = Annotated[str, Parameter(name=["--organization", "-o"], help="Name or id.")]
 Role = Annotated[str, Parameter(help="admin, member, billing or auditor.")]
 
 
 @app.command(name="list")
-def list_(organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
+def list_(
+    organization: OrganizationOption = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE
+) -> None:
     """List an organization's members."""
     with at.client() as client:
         rows = list(client.every(f"/organizations/{segment(organization)}/members"))
@@ -26,7 +27,7 @@ def list_(organization: Organization = "default", *, json_output: JsonOption = F
 @app.command
 def add(
     login: str,
-    organization: Organization = "default",
+    organization: OrganizationOption = "default",
     *,
     role: Role = "member",
     json_output: JsonOption = False,
@@ -48,7 +49,7 @@ def add(
 def update(
     login: str,
     role: Role,
-    organization: Organization = "default",
+    organization: OrganizationOption = "default",
     *,
     json_output: JsonOption = False,
     at: TargetOptions = HERE,
@@ -61,7 +62,11 @@ def update(
 
 @app.command
 def remove(
-    login: str, organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE
+    login: str,
+    organization: OrganizationOption = "default",
+    *,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
 ) -> None:
     """End a membership; the person stays known."""
     with at.client() as client:

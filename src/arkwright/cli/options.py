@@ -17,6 +17,8 @@ EXIT_INTERRUPTED = 130
 DataDirOption = Annotated[
     Path | None, Parameter(name="--data-dir", help="Directory of the platform; default: ARKWRIGHT_DATA_DIR, or yours.")
 ]
+# Given in its place or by name; where `-o` is a file to write, it is spelt out.
+OrganizationOption = Annotated[str, Parameter(name=["--organization", "-o"], help="Name or id.")]
 JsonOption = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document.")]
 
 

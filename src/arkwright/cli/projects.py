@@ -1,21 +1,20 @@
 """`arkwright projects`: how an organization divides its keys and usage."""
 
-from typing import Annotated
-
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from arkwright.cli import tables
 from arkwright.cli.fields import segment
-from arkwright.cli.options import JsonOption
+from arkwright.cli.options import JsonOption, OrganizationOption
 from arkwright.cli.target import HERE, TargetOptions
 
 app = App(name="projects", help="Projects of an organization.")
 _COLUMNS = ("id", "name", "created_at")
-Organization = Annotated[str, Parameter(name=["--organization", "-o"], help="Name or id.")]
 
 
 @app.command(name="list")
-def list_(organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
+def list_(
+    organization: OrganizationOption = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE
+) -> None:
     """List an organization's projects."""
     with at.client() as client:
         rows = list(client.every(f"/organizations/{segment(organization)}/projects"))
@@ -24,7 +23,11 @@ def list_(organization: Organization = "default", *, json_output: JsonOption = F
 
 @app.command
 def create(
-    name: str, organization: Organization = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE
+    name: str,
+    organization: OrganizationOption = "default",
+    *,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
 ) -> None:
     """Create a project."""
     with at.client() as client:

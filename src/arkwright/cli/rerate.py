@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from arkwright.cli import tables
 from arkwright.cli.fields import given, moment, segment
-from arkwright.cli.options import JsonOption
+from arkwright.cli.options import JsonOption, OrganizationOption
 from arkwright.cli.steps import Steps
 from arkwright.cli.target import HERE, TargetOptions
 
@@ -14,7 +14,7 @@ _LINE = ("model", "charges", "changed", "before", "after", "difference")
 
 
 def rerate(
-    organization: str,
+    organization: OrganizationOption,
     *,
     since: Annotated[str, Parameter(help="Such as 2026-11-01, or 2026-11-01T00:00:00Z.")],
     until: Annotated[str, Parameter(help="Such as 2026-12-01, or 2026-12-01T00:00:00Z; not included.")],

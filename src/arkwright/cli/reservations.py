@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from arkwright.cli import tables
 from arkwright.cli.fields import given, moment, segment
-from arkwright.cli.options import JsonOption
+from arkwright.cli.options import JsonOption, OrganizationOption
 from arkwright.cli.target import HERE, TargetOptions
 
 app = App(name="reservations", help="Reserved throughput: tokens a minute of a model that are paid for by time.")
@@ -16,12 +16,10 @@ _COLUMNS = (
     "valid_from", "valid_until", "state",
 )  # fmt: skip
 
-Organization = Annotated[str, Parameter(name=["--organization", "-o"], help="Name or id.")]
-
 
 @app.command(name="list")
 def list_(
-    organization: Organization = "default",
+    organization: OrganizationOption = "default",
     *,
     ended: Annotated[bool, Parameter(negative="", help="Also those that have ended.")] = False,
     json_output: JsonOption = False,
@@ -35,7 +33,7 @@ def list_(
 
 @app.command
 def add(
-    organization: Organization = "default",
+    organization: OrganizationOption = "default",
     *,
     model: str,
     input_tpm: Annotated[int, Parameter(help="Input tokens a minute.")],
@@ -72,7 +70,7 @@ def add(
 
 @app.command
 def end(
-    reservation: str, organization: Organization = "default", *, json_output: JsonOption = False,
+    reservation: str, organization: OrganizationOption = "default", *, json_output: JsonOption = False,
     at: TargetOptions = HERE,
 ) -> None:  # fmt: skip
     """End a reservation now, by its id or reference."""
