@@ -40,7 +40,7 @@ MUTANTS: dict[str, tuple[Edit, ...]] = {
     ),
     "check, then update": (
         Edit(Permits, "take", "    _fcntl(fd, _SETLKW, group.lock)\n", "    pass\n"),
-        Edit(Permits, "take", "        if cost_pico:\n", "        if cost_pico and not time.sleep(0.002):\n"),
+        Edit(Permits, "take", "        if group.prepaid:\n", "        if group.prepaid and not time.sleep(0.002):\n"),
     ),
 }  # fmt: skip
 

@@ -44,7 +44,7 @@ async def test_nothing_is_lost_doubled_or_kept(database: Database, tmp_path: Pat
 async def test_an_answer_that_is_not_on_the_disk_is_found_out(
     database: Database, tmp_path: Path, mutant: str, power_cut: bool
 ) -> None:
-    report = await killed(database, tmp_path, kills=12, requests=200, mutant=mutant, power_cut=power_cut)
+    report = await killed(database, tmp_path, kills=20, requests=300, mutant=mutant, power_cut=power_cut)
     assert report.lost, f"{mutant!r} passes for right: {report}"
 
 

@@ -61,6 +61,7 @@ async def rush(database: Database, root: Path, streams: int, mutant: str = "") -
         with LeaseWords.open(scene.paths.lease_words) as words:
             async with asyncio.timeout(30):
                 while not words.ready or len(words.slots()) < GATEWAYS or not words.ceiling(0):
+                    assert all(process.is_alive() for process in scene.lives.values()), scene.log_of("gateway-0")
                     await asyncio.sleep(0.02)
                 begin = asyncio.Event()
                 asked = [asyncio.create_task(stream(scene.port, begin)) for _ in range(streams)]
