@@ -62,8 +62,10 @@ class LedgerMachine(RuleBasedStateMachine):
             shutil.rmtree(self._root, ignore_errors=True)
 
     async def _last(self) -> None:
-        """All that was served is settled, and every charge is rated again."""
+        """All that was served is settled and invoiced, and every charge is rated again."""
         await self.world.settle(1)
+        await self.world.check()
+        await self.world.close_all()
         await self.world.check()
         await self.world.audit()
 
@@ -122,6 +124,10 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(payer=payers, back=st.integers(0, 5))
     def rerate(self, payer: Payer, back: int) -> None:
         self._run(self.world.rerate(payer, back))
+
+    @rule(payer=payers)
+    def close_month(self, payer: Payer) -> None:
+        self._run(self.world.close_month(payer))
 
     @invariant()
     def laws(self) -> None:

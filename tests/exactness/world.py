@@ -1,14 +1,14 @@
 """Everything that moves money, over the real code and a real database, and beside it what a child would add up.
 
 The world writes journals as gateway workers do (holds in the shared words, records on disk), settles, kills, starts new
-epochs, moves money by hand, changes prices and charges again. Of each event it remembers what it was, and of each payer
-what went in and out; `check` compares that, and every sum that must agree, after any step.
+epochs, moves money by hand, changes prices and charges again, and closes months. Of each event it remembers what it
+was, and of each payer what went in and out; `check` compares that, and every sum that must agree, after any step.
 """
 
 import asyncio
 import random
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,10 +16,11 @@ import msgspec
 
 from arkwright.basics.errors import ArkwrightError
 from arkwright.basics.ids import new_event_id
-from arkwright.basics.money import decimal_from_pico, minor_digits, pico_per_minor
-from arkwright.control import organizations, rerating
+from arkwright.basics.money import decimal_from_pico, minor_digits, pico_from_decimal, pico_per_minor
+from arkwright.control import invoices, organizations, profiles, rerating
 from arkwright.control.audit import verify
 from arkwright.control.ledger import OPERATIONS, MoneySpec
+from arkwright.control.profiles import ProfileFields
 from arkwright.control.publisher import Publisher
 from arkwright.control.rerating import RerateSpec
 from arkwright.control.session import Session
@@ -29,14 +30,16 @@ from arkwright.domain.metering import Usage
 from arkwright.domain.pricing import PriceVersion, Terms, rate, total
 from arkwright.host.leases import LeaseWords
 from arkwright.store import books as side_by_side
-from arkwright.store import pricing
-from arkwright.store.database import Database
+from arkwright.store import periods, pricing
+from arkwright.store.database import Connection, Database
+from arkwright.store.periods import Close
 from tests.doubles.books import Books
 from tests.doubles.money import PRICE, Worker, settled
 
 DAY_US = 86_400_000_000
 LATE_DAYS = (36, 70)
 SINCE, UNTIL = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+MONTHS_OVER = 3  # As far back as the latest of the late ones.
 RERATED_MAX = 3_000  # Charges that one rerating goes through: it looks at each.
 
 
@@ -46,13 +49,14 @@ class Payer(NamedTuple):
     prepaid: bool
     currency: str
     discount_bp: int
+    tax_rate_bp: int
 
 
 PAYERS = (
-    Payer("org_usd", 0, True, "USD", 0),
-    Payer("org_cny", 1, True, "CNY", 1_500),
-    Payer("org_eur", 2, False, "EUR", 0),
-    Payer("org_jpy", 3, False, "JPY", 333),
+    Payer("org_usd", 0, True, "USD", 0, 0),
+    Payer("org_cny", 1, True, "CNY", 1_500, 600),
+    Payer("org_eur", 2, False, "EUR", 0, 1_900),
+    Payer("org_jpy", 3, False, "JPY", 333, 1_000),
 )
 
 
@@ -80,6 +84,8 @@ class World:
         self._prices: dict[str, list[PriceVersion]] = {}
         self._paid_in = {payer.id: 0 for payer in PAYERS}
         self._paid_out = {payer.id: 0 for payer in PAYERS}
+        self._closed = {payer.id: 0 for payer in PAYERS}  # Of the months that are over.
+        self._invoiced = {payer.id: 0 for payer in PAYERS}
 
     @classmethod
     async def make(cls, database: Database, root: Path) -> "World":
@@ -91,6 +97,9 @@ class World:
                     " VALUES (%s, %s, 'external', 'automotive', %s, %s)",
                     (payer.id, payer.id, "prepaid" if payer.prepaid else "postpaid", payer.currency),
                 )
+                session = world._session(connection)
+                owner = await organizations.get(connection, payer.id)
+                await profiles.update(session, owner, ProfileFields(tax_rate_bp=payer.tax_rate_bp))
         for currency in sorted({payer.currency for payer in PAYERS}):
             await world.change_price(currency, 100)
         world._new_words()
@@ -239,7 +248,7 @@ class World:
         for _ in range(2):
             try:
                 async with books.keeper.withdrawing() as withdrawal, books.database.connection() as connection:
-                    session = Session(connection=connection, actor="test", currency="USD", master_key=b"")
+                    session = self._session(connection)
                     owner = await organizations.get(connection, payer.id)
                     moved = await OPERATIONS[kind](session, withdrawal, owner, spec)
             except ArkwrightError:
@@ -270,7 +279,8 @@ class World:
         if len(mine) > RERATED_MAX:
             return
         version = self._prices[payer.currency][back % len(self._prices[payer.currency])]
-        spec = RerateSpec(since=SINCE, until=UNTIL, price=version.id)
+        closed = self._closed[payer.id] > 0  # Then the difference is for the next invoice.
+        spec = RerateSpec(since=SINCE, until=UNTIL, price=version.id, correction=closed)
         await rerating.rerate(self.books.platform, "test", payer.id, spec)
         again = await rerating.rerate(self.books.platform, "test", payer.id, spec)
         assert again.changed == 0, again
@@ -278,6 +288,50 @@ class World:
             event.version = version
         self._settled()  # It settles first.
         self.count("reratings", 2)
+
+    async def close_month(self, payer: Payer) -> None:
+        """The next of the months that are over; and once more, which changes nothing."""
+        number = self._closed[payer.id]
+        if number == MONTHS_OVER:
+            return
+        period = _month(number - MONTHS_OVER)
+        for new in (True, False):
+            [closed] = await invoices.close(self.books.platform, "test", period, payer.id)
+            assert closed.new is new, closed
+        self._closed[payer.id] += 1
+        await self._note(payer, closed.invoices)
+        self._settled()  # It settles first.
+        self.count("closings", 2)
+
+    async def close_all(self) -> None:
+        """Every month, the one that runs in the name of its end: invoices then say all that was served, and no more."""
+        for payer in PAYERS:
+            while self._closed[payer.id] < MONTHS_OVER:
+                await self.close_month(payer)
+            watermark = await periods.watermark(self.books.database)
+            async with self.books.database.connection() as connection:
+                owner = await organizations.get(connection, payer.id)
+                wanted = Close(_month(0), invoices._end_of(_month(0)), watermark)
+                closed = await invoices._close(self._session(connection), owner, wanted)
+            await self._note(payer, closed.invoices)
+            balances = await self.books.balances(payer.id)
+            lost_pico = -balances.get(("bad_debt", payer.currency), 0) if payer.prepaid else 0
+            due_pico = sum(
+                self._due(payer, event) for event in self.events.values() if event.record.organization_id == payer.id
+            )
+            assert self._invoiced[payer.id] == due_pico - lost_pico, (payer.id, "invoices are not what was served")
+
+    async def _note(self, payer: Payer, numbers: list[str]) -> None:
+        for number in numbers:
+            async with self.books.database.connection() as connection:
+                made = await invoices.document(connection, number)
+            stated = made.total if payer.prepaid else made.net
+            assert sum(pico_from_decimal(line.amount) for line in made.lines) == pico_from_decimal(stated), made
+            self._invoiced[payer.id] += pico_from_decimal(made.exact)
+            self.count("invoices")
+
+    def _session(self, connection: Connection) -> Session:
+        return Session(connection=connection, actor="test", currency="USD", master_key=b"")
 
     # What must hold
 
@@ -310,6 +364,8 @@ class World:
         assert len(held) == len(balances), (payer.id, "another currency", balances)
         collected_pico = due_pico + held.get("bad_debt", 0)
         paid_pico = self._paid_in[payer.id] - self._paid_out[payer.id]
+        if not payer.prepaid:  # Tax and rounding are owed on top; of a prepaid invoice they are within.
+            collected_pico += held.get("tax", 0) + held.get("rounding", 0)
         purse = held.get("prepaid", 0) if payer.prepaid else held.get("receivable", 0)
         assert purse == paid_pico - collected_pico, (payer.id, balances, due_pico, paid_pico)
 
@@ -329,6 +385,14 @@ class World:
     async def _rows(self, query: str) -> list[Any]:
         async with self.books.database.connection() as connection:
             return await (await connection.execute(query)).fetchall()
+
+
+def _month(number: int) -> str:
+    """0: the one that runs; below: those before it."""
+    first = datetime.now(UTC).replace(day=1)
+    for _ in range(-number):
+        first = (first - timedelta(days=1)).replace(day=1)
+    return f"{first:%Y-%m}"
 
 
 _WRONG = """
