@@ -283,14 +283,6 @@ def worst_case(
     )
 
 
-def rule_for(
-    price: PriceVersion, item: ChargeItem, usage: Usage, circumstances: Circumstances = ONLINE, at_us: int = 0
-) -> Rule:
-    """The rule that prices this item of this use. Raises Unpriced."""
-    lengths = usage.all_input_tokens, usage.all_output_tokens
-    return _rule_for(price, item, lengths, circumstances, price.window_at(at_us))
-
-
 def matching(
     price: PriceVersion, item: ChargeItem, lengths: tuple[int, int], circumstances: Circumstances, window: str
 ) -> list[Rule]:

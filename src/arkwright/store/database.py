@@ -4,7 +4,6 @@ Law: whoever takes a connection here holds one transaction: it commits when the 
 raises. Money columns arrive as exact integers; no float is ever made of them.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -112,22 +111,6 @@ def refuse_old_server(version: int) -> None:
         raise Unavailable(
             f"this PostgreSQL is version {version // 10_000}; Arkwright needs {OLDEST_VERSION // 10_000} or later"
         )
-
-
-async def wait_until_reachable(url: str, deadline_s: float) -> None:
-    """Return once the server answers; raises Unavailable with the server's own words after the deadline."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + deadline_s
-    while True:
-        try:
-            connection = await psycopg.AsyncConnection.connect(url, **_CONNECT)
-        except psycopg.OperationalError as error:
-            if loop.time() > end:
-                raise Unavailable(f"the database does not answer: {error}") from error
-            await asyncio.sleep(0.1)
-        else:
-            await connection.close()
-            return
 
 
 async def _configure(connection: Connection) -> None:

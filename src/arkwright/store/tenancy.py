@@ -106,11 +106,6 @@ async def update_organization(connection: Connection, organization: Organization
     await _queries.organization_update(connection, **_columns(organization))
 
 
-async def lock_organization(connection: Connection, organization_id: str) -> None:
-    """Until the end of the transaction nobody else holds this lock."""
-    await _queries.organization_lock(connection, id=organization_id)
-
-
 async def lease_row(connection: Connection, organization_id: str) -> int:
     """Index of the organization's words in a host's lease file."""
     return int(await _queries.organization_lease_row(connection, id=organization_id))

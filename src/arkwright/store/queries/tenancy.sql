@@ -4,10 +4,6 @@
 SELECT id, name, class AS class_, industry, billing, currency, disabled, created_at, free_only
 FROM organization WHERE id = :reference OR name = :reference;
 
--- name: organization_lock^
--- Whoever moves this organization's money by hand waits for the one before.
-SELECT id FROM organization WHERE id = :id FOR UPDATE;
-
 -- name: organization_page
 SELECT id, name, class AS class_, industry, billing, currency, disabled, created_at, free_only
 FROM organization WHERE id > :after ORDER BY id LIMIT :limit;
