@@ -36,7 +36,8 @@ class OpenAIUpstream:
         self.headers: list[dict[str, str]] = []
         self.generated: list[int] = []  # Tokens written, for each request, whoever read them.
         self.failed = 0
-        self.open = 0
+        self.open = 0  # Requests that it is at, and the most there ever were at once.
+        self.open_most = 0
         self._server: asyncio.Server | None = None
 
     @property
@@ -76,6 +77,14 @@ class OpenAIUpstream:
         self.headers.append(headers)
         self.generated.append(0)
         index = len(self.generated) - 1
+        self.open += 1
+        self.open_most = max(self.open, self.open_most)
+        try:
+            return await self._answer_to(head, body, writer, index)
+        finally:
+            self.open -= 1
+
+    async def _answer_to(self, head: str, body: dict[str, Any], writer: asyncio.StreamWriter, index: int) -> bool:
         how = behaviour(body["model"])
         await asyncio.sleep(how["wait_ms"] / 1000)
         if how["status"] != 200 or self.failed < how["fail_first"]:

@@ -30,6 +30,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     upstream_model: str
     sealed_key: bytes = b""  # The upstream secret, sealed with the platform's master key.
     traits: Traits = Traits()
+    capacity: int = 0  # How many requests it takes at once, of all workers of a host; 0: no bound.
 
 
 class Model(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -13,7 +13,7 @@ from arkwright import __version__
 from arkwright.basics.errors import ArkwrightError, Unavailable
 from arkwright.basics.settings import Settings
 from arkwright.domain.catalog import Model, Target
-from arkwright.gateway.admission import Admission, Principal, Refused, Wanted
+from arkwright.gateway.admission import Admission, Admitted, Principal, Refused, Wanted
 from arkwright.gateway.charging import Charging, unrecorded
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
@@ -21,6 +21,7 @@ from arkwright.gateway.forward import Forward
 from arkwright.gateway.idempotency import IDEMPOTENCY_KEY, Idempotency
 from arkwright.gateway.metrics import Board, Families, Metrics, host_families, render
 from arkwright.gateway.plan import Planner
+from arkwright.gateway.queue import Queue
 from arkwright.gateway.state import State
 from arkwright.gateway.upstream import Pool
 from arkwright.host.leases import LeaseWords, Slot
@@ -75,6 +76,8 @@ class Worker:
         self.forwards: set[object] = set()  # Requests under way, with or without their client.
         self.control = Pool(loop, f"unix:{settings.paths.control_socket}", ControlTimeouts())
         self.idempotency = Idempotency(self)
+        self.queue = Queue(self)
+        self._start = self._begin  # Bound once, not for each request.
         self._words = words
         self._slot = slot
         self._pools: dict[str, Pool] = {}
@@ -143,6 +146,9 @@ class Worker:
         if isinstance(admitted, Refused):
             raise admitted.error
         self.charging.intend(admitted, ask.exchange)
+        self.queue.enter(ask, admitted, self._start)
+
+    def _begin(self, ask: Ask, admitted: Admitted) -> None:
         Forward(self, ask.exchange, admitted, ask.planner).start()
 
     def _admit_again(self, ask: Ask, wait_until: float) -> None:
@@ -166,6 +172,12 @@ class Worker:
     def loaded(self, target: Target, change: int) -> None:
         """One request more (+1) or less (-1) is at a target."""
         self._load[target.id] = self._load.get(target.id, 0) + change
+        if change < 0:
+            self.queue.freed()
+
+    def load(self, target: Target) -> int:
+        """How many requests of this worker are at a target."""
+        return self._load.get(target.id, 0)
 
     def upstream(self, target: Target, path: str) -> tuple[Pool, bytes]:
         """The connections to a target, and the part of the request's head that never changes for this path."""
@@ -194,6 +206,7 @@ class Worker:
                 connection.expire()
         for pool in (self.control, *self._pools.values()):
             pool.sweep(now)
+        self.queue.sweep(now)
 
     def post_metrics(self) -> None:
         """Leave this worker's counters where the others find them."""
