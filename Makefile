@@ -5,21 +5,29 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help setup up test check format lock docs bench bench-money kill-test soak
+NATIVE := hatch_build.py $(shell find src -name '_*.pyx' -o -name '_*.pxd' -o -name '_*.h')
+
+.PHONY: help setup native up test check format lock docs bench bench-money kill-test soak
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.venv/installed: requirements/dev.lock pyproject.toml
+.venv/locked: requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Arkwright needs Python 3.11 or later; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
 	@echo "Making the environment in .venv (once; about 250 MB to download) …"
 	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing: on Debian, install python3-venv" >&2; exit 1; }
 	@$(PIP) install --require-hashes -r requirements/dev.lock | awk '/^(Collecting|Downloading|Installing)/ { print "  " $$1, $$2; fflush() }'; exit $${PIPESTATUS[0]}
+	@touch $@
+
+.venv/installed: .venv/locked pyproject.toml $(NATIVE)
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 setup: .venv/installed  ## Make the environment in .venv
+
+native: .venv/locked  ## Build the native modules anew, and say what is in the way
+	@ARKWRIGHT_NATIVE=on $(BIN)/python hatch_build.py
 
 up: setup  ## Bring the whole platform up (Ctrl-C stops it)
 	@$(BIN)/arkwright up $(ARGS) || [ $$? -eq 130 ]  # Ctrl-C is how it ends.

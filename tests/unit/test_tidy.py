@@ -20,6 +20,10 @@ COMPLEXITY_MAX_WITH_REASON = 15
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "base", "misc"}
 TEXT_SUFFIXES = {
     ".py",
+    ".pyi",
+    ".pyx",
+    ".pxd",
+    ".h",
     ".md",
     ".sql",
     ".toml",
@@ -47,6 +51,10 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def python_files() -> list[Path]:
     return sorted(path for folder in ("src", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+
+
+def native_files(*suffixes: str) -> list[Path]:
+    return sorted(path for path in SOURCE.rglob("_*") if path.suffix in suffixes)
 
 
 def committed_files() -> list[Path]:
@@ -85,7 +93,8 @@ def report(found: list[str]) -> None:
 
 
 def test_no_file_is_longer_than_a_person_reads() -> None:
-    long = [(path, len(path.read_text().splitlines())) for path in python_files()]
+    files = [*python_files(), *native_files(".pyx", ".pxd", ".h")]
+    long = [(path, len(path.read_text().splitlines())) for path in files]
     report([f"{path.relative_to(ROOT)}: {lines} lines" for path, lines in long if lines > FILE_LINES_MAX])
 
 
@@ -126,6 +135,35 @@ def test_every_file_says_at_its_head_what_it_is_for() -> None:
             if path.read_text().strip() and not ast.get_docstring(ast.parse(path.read_text()))
         ]
     )
+
+
+def test_every_native_file_says_at_its_head_what_it_is_for() -> None:
+    """After the directives: a docstring in Cython, a comment in C."""
+    found = []
+    for path in native_files(".pyx", ".pxd", ".h"):
+        lines = [line for line in path.read_text().splitlines() if not line.startswith("# cython:")]
+        if not lines[0].startswith(('"""', "/*")):
+            found.append(str(path.relative_to(ROOT)))
+    report(found)
+
+
+def test_every_native_module_is_declared_and_has_its_types() -> None:
+    """Beside each `.pyx` lies the `.pyi` that the type checker reads; it names what the module offers to Python."""
+    found = []
+    for path in native_files(".pyx"):
+        stub = path.with_suffix(".pyi")
+        if not stub.exists():
+            found.append(f"{path.relative_to(ROOT)} has no .pyi beside it")
+            continue
+        offered = set(
+            re.findall(r"^(?:def|cpdef|cdef class|class) (?:[\w ]+ )?([a-zA-Z]\w*)[(:]", path.read_text(), re.M)
+        )
+        declared = {node.name for node in ast.parse(stub.read_text()).body if isinstance(node, Function | ast.ClassDef)}
+        if declared - offered:
+            found.append(
+                f"{stub.relative_to(ROOT)} declares {', '.join(sorted(declared - offered))}, which is not there"
+            )
+    report(found)
 
 
 def test_no_import_runs_in_a_circle() -> None:

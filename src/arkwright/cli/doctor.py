@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 from rich.console import Console
 
+from arkwright.basics import native
 from arkwright.basics import settings as settings_module
 from arkwright.basics.errors import ArkwrightError
 from arkwright.basics.settings import Settings
@@ -218,6 +219,22 @@ def _engine(patient: Patient) -> Iterator[Finding]:
         yield Finding("engine", "ok", "the embedded engine can run here")
 
 
+def _native(_patient: Patient) -> Iterator[Finding]:
+    """A warning at most: without them everything works, at more of the processor's time."""
+    modules = native.modules()
+    missing = [name for name, built in modules.items() if not built]
+    if not native.WANTED:
+        yield Finding("native", "ok", "ARKWRIGHT_NATIVE=off: the native modules are not used")
+    elif missing:
+        mend = "install a C compiler and Python's headers, then install arkwright again; it works without, more slowly"
+        yield Finding("native", "warning", f"not built: {', '.join(missing)}", mend)
+    else:
+        words = (
+            f"{len(modules)} native modules; this processor has {', '.join(native.processor()) or 'nothing special'}"
+        )
+        yield Finding("native", "ok", words)
+
+
 def _clock(patient: Patient) -> Iterator[Finding]:
     """The file system's clock is the kernel's; a difference means that it is another machine's."""
     before = time.time()
@@ -262,5 +279,5 @@ def _existing(path: Path) -> Path:
 
 
 CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
-    _directory, _port, _processes, _control, _database, _books, _journal, _engine, _clock, _secrets,
+    _directory, _port, _processes, _control, _database, _books, _journal, _engine, _native, _clock, _secrets,
 )  # fmt: skip
