@@ -13,14 +13,13 @@ from arkwright.basics.errors import (
     ArkwrightError,
     Forbidden,
     LimitExceeded,
-    NotFound,
     PaymentRequired,
     Unauthenticated,
     Unavailable,
 )
 from arkwright.basics.ids import secret_sha256
 from arkwright.basics.money import decimal_from_pico
-from arkwright.domain.catalog import Model, ModelKind
+from arkwright.domain.catalog import Model
 from arkwright.domain.lots import Lengths
 from arkwright.domain.pricing import Terms
 from arkwright.domain.tenancy import Key, Organization
@@ -127,28 +126,6 @@ def _recognize(state: State, authorization: bytes | None) -> Principal:
             code="account_overdue",
         )
     return Principal(key, organization)
-
-
-def visible_models(state: State, principal: Principal) -> list[Model]:
-    """What this key may call."""
-    allowed = principal.key.models
-    return [model for name, model in sorted(state.models.items()) if not allowed or name in allowed]
-
-
-def find_model(state: State, principal: Principal, name: str, kind: ModelKind | None = None) -> Model:
-    """Raises NotFound; a model outside the key's scope does not exist for it."""
-    model = state.models.get(name)
-    if model is None or (principal.key.models and name not in principal.key.models):
-        raise NotFound(
-            f"The model `{name}` does not exist or you do not have access to it.", code="model_not_found", param="model"
-        )
-    if kind is not None and model.kind != kind:
-        raise NotFound(
-            f"The model `{name}` is of kind {model.kind} and does not serve this endpoint.",
-            code="model_not_supported",
-            param="model",
-        )
-    return model
 
 
 class Offer(NamedTuple):

@@ -17,10 +17,10 @@ from arkwright.domain.metering import Finish, Usage
 from arkwright.gateway import failures
 from arkwright.gateway.admission import Admitted
 from arkwright.gateway.charging import Metered, Served, counts_of, estimated, exact
-from arkwright.gateway.exchange import EVENT_STREAM, JSON, Exchange
+from arkwright.gateway.exchange import EVENT_STREAM, JSON
 from arkwright.gateway.fanout import FanOut
 from arkwright.gateway.idempotency import Recorded
-from arkwright.gateway.plan import Plan, Planner
+from arkwright.gateway.plan import Plan
 from arkwright.gateway.upstream import Call, CallFailed
 from arkwright.wire import openai_answer, openai_ending, openai_errors
 from arkwright.wire.http import Headers, header, request_head_end
@@ -30,7 +30,7 @@ from arkwright.wire.openai_stream import DONE, StreamFollower, finishes
 from arkwright.wire.sse import EventTooLong, events
 
 if TYPE_CHECKING:
-    from arkwright.gateway.worker import Worker
+    from arkwright.gateway.worker import Ask, Worker
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 ERROR_BYTES_MAX = 64 * 1024
@@ -49,11 +49,12 @@ class Forward:
     _sent: bool  # False once it is known that the upstream never saw the request.
     _started_us: int
 
-    def __init__(self, worker: "Worker", exchange: Exchange, admitted: Admitted, planner: Planner) -> None:
+    def __init__(self, worker: "Worker", ask: "Ask", admitted: Admitted) -> None:
+        exchange = ask.exchange
         self._worker = worker
         self._exchange = exchange
         self._admitted = admitted
-        self._planner = planner
+        self._planner = ask.planner
         self._targets = worker.choose(admitted.model)
         self._target = Target("", "", "", "")
         self._call: Call | FanOut | None = None

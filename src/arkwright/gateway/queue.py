@@ -42,13 +42,13 @@ class Queue:
 
     def enter(self, ask: "Ask", admitted: "Admitted", start: Start) -> None:
         """Start now, or when there is room. Raises LimitExceeded, and voids the request, when too many wait."""
-        for target in ask.model.targets:
+        for target in ask.route.targets:
             if target.capacity:
                 break
         else:
             start(ask, admitted)
             return
-        if not self._waiting and self._has_room(ask.model.targets):
+        if not self._waiting and self._has_room(ask.route.targets):
             start(ask, admitted)
         elif len(self._waiting) >= WAITING_MAX:
             error = LimitExceeded(
@@ -93,7 +93,7 @@ class Queue:
         waiting.ask.exchange.on_disconnect = None
 
     def _drain(self) -> None:
-        while self._waiting and self._has_room(self._waiting[0].ask.model.targets):
+        while self._waiting and self._has_room(self._waiting[0].ask.route.targets):
             waiting = self._waiting[0]
             self._leave(waiting)
             waiting.start(waiting.ask, waiting.admitted)

@@ -19,6 +19,7 @@ from arkwright.domain.tenancy import Key, Organization
 
 if TYPE_CHECKING:
     from arkwright.gateway.admission import Principal
+    from arkwright.gateway.routes import Route
 
 
 class State:
@@ -36,6 +37,7 @@ class State:
         self.has_reservations = bool(snapshot.reservations)
         # By the Authorization header: who was admitted under this snapshot need not be hashed again.
         self.recognized: dict[bytes | None, Principal] = {}
+        self.routes: dict[str, Route] = {}  # By what a client calls them; made when they are first called.
         self._master_key = master_key
         self._secrets: dict[bytes, str] = {}
         self._prices: dict[tuple[str, str], list[PriceVersion]] = {}

@@ -5,6 +5,7 @@ Holds the last snapshot, the journal, the lease slot and the pools of upstream c
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from arkwright.gateway.idempotency import IDEMPOTENCY_KEY, Idempotency
 from arkwright.gateway.metrics import Board, Families, Metrics, host_families, render
 from arkwright.gateway.plan import Planner
 from arkwright.gateway.queue import Queue
+from arkwright.gateway.routes import Route
 from arkwright.gateway.state import State
 from arkwright.gateway.upstream import Pool
 from arkwright.host.leases import LeaseWords, Slot
@@ -50,12 +52,14 @@ class Ask(NamedTuple):
 
     exchange: Exchange
     principal: Principal
-    model: Model
+    model: Model  # The route's: what prices it, and what limits and charges name.
+    route: Route
     endpoint: str  # As charges and limits have it.
     input_tokens_max: int
     output_tokens_max: int | None
     choices: int
     planner: Planner
+    again: "Callable[[State, Exchange, Principal, Route | None], Ask]"  # Makes the ask anew, for another route.
 
 
 class Worker:
@@ -118,7 +122,7 @@ class Worker:
 
     def dispatch(self, ask: Ask) -> None:
         """The same for a request that is known to be carried out here and now."""
-        if not ask.model.targets:
+        if not ask.route.targets:
             raise Unavailable(
                 f"The model `{ask.model.name}` has no running replica. Try again in a moment.",
                 code="model_unavailable",
@@ -149,7 +153,7 @@ class Worker:
         self.queue.enter(ask, admitted, self._start)
 
     def _begin(self, ask: Ask, admitted: Admitted) -> None:
-        Forward(self, ask.exchange, admitted, ask.planner).start()
+        Forward(self, ask, admitted).start()
 
     def _admit_again(self, ask: Ask, wait_until: float) -> None:
         if not ask.exchange.open:

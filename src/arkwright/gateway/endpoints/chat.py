@@ -5,9 +5,11 @@ from collections.abc import Callable
 from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
 from arkwright.gateway import tools
-from arkwright.gateway.admission import authenticate, find_model
+from arkwright.gateway.admission import Principal, authenticate
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.plan import Plan, fields_for, generation, includes_usage
+from arkwright.gateway.routes import Route, resolve
+from arkwright.gateway.state import State
 from arkwright.gateway.worker import Ask, Worker
 from arkwright.wire.openai_request import CHAT, Function, Message, Request, encode, shapes
 
@@ -20,24 +22,29 @@ _SHAPES = shapes(CHAT)
 
 
 def create(worker: Worker, exchange: Exchange) -> None:
-    principal = authenticate(worker.state, exchange)
+    worker.forward(_ask(worker.state, exchange, authenticate(worker.state, exchange)))
+
+
+def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | None = None) -> Ask:
+    """What the body asks for: of the model that it names, or along another route."""
     request = Request(exchange.body, _SHAPES)
-    model = find_model(worker.state, principal, request.take("model"), "chat")
+    route = route or resolve(state, principal, request.take("model"), "chat")
+    model = route.model
     functions = tools.forced(request)
     _check(request)
     limits = [limit for name in ("max_completion_tokens", "max_tokens") if (limit := request.take(name)) is not None]
     choices = request.take("n") or 1
-    worker.forward(
-        Ask(
-            exchange,
-            principal,
-            model,
-            ENDPOINT,
-            input_tokens_max=_input_tokens_max(request),
-            output_tokens_max=max(limits, default=None),  # Whichever of the two the upstream heeds.
-            choices=choices,
-            planner=lambda target: _plan(exchange, request, functions, target, model.name),
-        )
+    return Ask(
+        exchange,
+        principal,
+        model,
+        route,
+        ENDPOINT,
+        input_tokens_max=_input_tokens_max(request),
+        output_tokens_max=max(limits, default=None),  # Whichever of the two the upstream heeds.
+        choices=choices,
+        planner=lambda target: _plan(exchange, request, functions, target, model.name),
+        again=_ask,
     )
 
 

@@ -5,9 +5,11 @@ from typing import Any
 
 from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
-from arkwright.gateway.admission import authenticate, find_model
+from arkwright.gateway.admission import Principal, authenticate
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.plan import Plan, fields_for, generation, includes_usage
+from arkwright.gateway.routes import Route, resolve
+from arkwright.gateway.state import State
 from arkwright.gateway.worker import Ask, Worker
 from arkwright.wire import openai_answer
 from arkwright.wire.openai_logprobs import legacy
@@ -23,25 +25,30 @@ _SHAPES = shapes(COMPLETION)
 
 
 def create(worker: Worker, exchange: Exchange) -> None:
-    principal = authenticate(worker.state, exchange)
+    worker.forward(_ask(worker.state, exchange, authenticate(worker.state, exchange)))
+
+
+def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | None = None) -> Ask:
+    """What the body asks for: of the model that it names, or along another route."""
     request = Request(exchange.body, _SHAPES)
-    model = find_model(worker.state, principal, request.take("model"), "chat")
+    route = route or resolve(state, principal, request.take("model"), "chat")
+    model = route.model
     prompts = _prompts(request)
     limit = request.take("max_tokens")
     if limit is None:
         limit = OUTPUT_TOKENS_DEFAULT
         request.fields["max_tokens"] = raw(limit)
-    worker.forward(
-        Ask(
-            exchange,
-            principal,
-            model,
-            ENDPOINT,
-            input_tokens_max=len(request.fields["prompt"]),
-            output_tokens_max=max(1, limit),
-            choices=max(request.take("n") or 1, request.take("best_of") or 1) * max(1, len(prompts)),
-            planner=lambda target: _plan(request, prompts, target, model.name),
-        )
+    return Ask(
+        exchange,
+        principal,
+        model,
+        route,
+        ENDPOINT,
+        input_tokens_max=len(request.fields["prompt"]),
+        output_tokens_max=max(1, limit),
+        choices=max(request.take("n") or 1, request.take("best_of") or 1) * max(1, len(prompts)),
+        planner=lambda target: _plan(request, prompts, target, model.name),
+        again=_ask,
     )
 
 

@@ -2,9 +2,11 @@
 
 from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
-from arkwright.gateway.admission import authenticate, find_model
+from arkwright.gateway.admission import Principal, authenticate
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.plan import Plan, presenting, refuse
+from arkwright.gateway.routes import Route, resolve
+from arkwright.gateway.state import State
 from arkwright.gateway.worker import Ask, Worker
 from arkwright.wire.openai_request import EMBEDDING, Request, encode, raw, shapes, texts
 
@@ -16,9 +18,14 @@ _SHAPES = shapes(EMBEDDING)
 
 
 def create(worker: Worker, exchange: Exchange) -> None:
-    principal = authenticate(worker.state, exchange)
+    worker.forward(_ask(worker.state, exchange, authenticate(worker.state, exchange)))
+
+
+def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | None = None) -> Ask:
+    """What the body asks for: of the model that it names, or along another route."""
     request = Request(exchange.body, _SHAPES)
-    model = find_model(worker.state, principal, request.take("model"), "embedding")
+    route = route or resolve(state, principal, request.take("model"), "embedding")
+    model = route.model
     given = texts(request.take("input"), "input")
     if not all(given):
         raise InvalidInput("None of the texts of 'input' may be empty.", param="input")
@@ -39,15 +46,15 @@ def create(worker: Worker, exchange: Exchange) -> None:
         )
 
     size = len(request.fields["input"]) + TOKENS_AROUND_A_TEXT * len(given)
-    worker.forward(
-        Ask(
-            exchange,
-            principal,
-            model,
-            ENDPOINT,
-            input_tokens_max=size,
-            output_tokens_max=0,
-            choices=len(given),
-            planner=plan,
-        )
+    return Ask(
+        exchange,
+        principal,
+        model,
+        route,
+        ENDPOINT,
+        input_tokens_max=size,
+        output_tokens_max=0,
+        choices=len(given),
+        planner=plan,
+        again=_ask,
     )

@@ -2,8 +2,9 @@
 
 from arkwright.basics.clock import MICROSECONDS
 from arkwright.domain.catalog import Model
-from arkwright.gateway.admission import authenticate, find_model, visible_models
+from arkwright.gateway.admission import authenticate
 from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.routes import resolve, visible_models
 from arkwright.gateway.worker import Worker
 from arkwright.wire.openai_models import ModelCard, ModelList, render
 
@@ -16,7 +17,7 @@ def index(worker: Worker, exchange: Exchange) -> None:
 
 def show(worker: Worker, exchange: Exchange, name: str) -> None:
     principal = authenticate(worker.state, exchange)
-    exchange.answer(200, render(_card(find_model(worker.state, principal, name))))
+    exchange.answer(200, render(_card(resolve(worker.state, principal, name).model)))
 
 
 def _card(model: Model) -> ModelCard:
