@@ -15,6 +15,7 @@ from arkwright.control.price_words import HigherTier, RuleSpec, WindowSpec
 from arkwright.domain import journal
 from arkwright.domain.metering import Circumstances, Usage
 from arkwright.domain.pricing import ChargeLine
+from arkwright.host.metric_names import METRICS
 
 _RECORDS: tuple[type[msgspec.Struct], ...] = (
     journal.Opened, journal.Intent, journal.Settled, journal.Voided, Usage, ChargeLine, Circumstances, journal.Draw,
@@ -36,6 +37,7 @@ def pages() -> dict[str, str]:
         "cli.md": _NOTE + _commands(),
         "platform-file.md": _NOTE + _platform_file(),
         "journal-records.md": _NOTE + _journal_records(),
+        "metrics.md": _NOTE + _metrics(),
     }
 
 
@@ -54,6 +56,20 @@ def _settings() -> str:
         default = msgspec.json.encode(field.default).decode()
         variable = ENVIRONMENT_PREFIX + field.name.upper()
         lines.append(f"| `{field.name}` | `{variable}` | `{default}` | {meaning_of(field)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _metrics() -> str:
+    lines = [
+        "# Metrics",
+        "",
+        "`/metrics` of the gateway's port tells them to this machine, all workers and the control process of a host at",
+        "once. `worker` is a worker's slot. Label values are bounded: beyond some hundreds, what is new is `other`.",
+        "",
+        "| name | kind | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| `{name}` | {one.kind} | {one.labels or '–'} | {one.meaning} |" for name, one in METRICS.items()]
     return "\n".join(lines) + "\n"
 
 

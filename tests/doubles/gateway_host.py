@@ -214,7 +214,7 @@ async def start(tmp_path: Path, content: Snapshot, **settings: Any) -> GatewayHo
             loop,
             lambda exchange: route(worker, exchange),
             lambda exchange: check(worker, exchange),
-            lambda _: None,
+            worker.answered,
             current[0],
             worker.connections,
         )

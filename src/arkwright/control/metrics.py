@@ -15,13 +15,13 @@ import msgspec
 
 from arkwright.basics.money import decimal_from_pico
 from arkwright.control.platform import Platform
+from arkwright.host.metric_boards import Families
 from arkwright.store import feeds, observed
 from arkwright.store.observed import ChargeSums
+from arkwright.wire import prometheus
 
 INTERVAL_S = 2.0
 _TOKENS = ("input", "cached_input", "cache_write", "output", "reasoning")
-
-Families = dict[str, list[str]]  # "name type" → its series, as `gateway/metrics.py` has them.
 
 
 class ControlMetrics:
@@ -112,12 +112,7 @@ class ControlMetrics:
 
 
 def _series(name: str, value: object, **labels: str) -> str:
-    told = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-    return f"{name}{{{told}}} {value}" if told else f"{name} {value}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return prometheus.series(name, value, labels)
 
 
 def _write(path: Path, families: Families) -> None:

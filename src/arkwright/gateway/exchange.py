@@ -30,8 +30,9 @@ class Exchange:
     """`event_id` is the identity of the request everywhere: header, journal, charge."""
 
     __slots__ = (
-        "_chunked", "_connection", "_ended", "_head_only", "begun", "body", "event_id", "headers", "keep_alive",
-        "limits", "method", "on_disconnect", "on_drained", "on_full", "path", "query", "started_at", "status",
+        "_chunked", "_connection", "_ended", "_head_only", "begun", "body", "error_class", "event_id", "headers",
+        "keep_alive", "limits", "method", "on_disconnect", "on_drained", "on_full", "path", "query",
+        "started_at", "status",
     )  # fmt: skip
 
     def __init__(self, connection: "Connection", method: str, path: str, query: bytes, headers: Headers) -> None:
@@ -49,6 +50,7 @@ class Exchange:
         self.event_id = new_event_id()
         self.started_at = 0.0  # Event-loop time, seconds.
         self.status = 0  # Of the answer; 0 until there is one.
+        self.error_class = ""  # The code of the class of the error that was the answer.
         self.limits: Headers = []  # How the caller's limits stand, for the head of whatever answer there is.
         # What the owner of the exchange wants to hear of.
         self.on_disconnect: Callable[[], None] | None = None
@@ -90,6 +92,7 @@ class Exchange:
 
     def fail(self, error: ArkwrightError, extra: Headers | None = None) -> None:
         """The error in the dialect of the API, as long as nothing else has been said."""
+        self.error_class = type(error).code
         extra = list(extra or ())
         if error.retry_after_s is not None:
             extra.append((b"retry-after", b"%d" % error.retry_after_s))

@@ -336,7 +336,7 @@ class Forward:
             exchange.settle(answer, lambda told: charge(self._admitted, exchange, served, metered, told))
         else:
             charge(self._admitted, exchange, served, metered, answer)
-        self._worker.metrics.served(served, metered.usage, self._elapsed_us())
+        self._worker.metrics.served(self._admitted.model.name, served, metered.usage, self._elapsed_us())
 
     # The client's side
 

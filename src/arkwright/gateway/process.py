@@ -117,16 +117,13 @@ class _Process:
         def checked(exchange: Exchange) -> None:
             check(worker, exchange)
 
-        def ended(exchange: Exchange) -> None:
-            worker.metrics.answered(exchange.status)
-
         family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((self._settings.host, self._settings.port))
         return await loop.create_server(
-            lambda: Connection(loop, handle, checked, ended, self._settings, worker.connections),
+            lambda: Connection(loop, handle, checked, worker.answered, self._settings, worker.connections),
             sock=listener,
             backlog=BACKLOG,
         )

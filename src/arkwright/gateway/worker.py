@@ -20,13 +20,14 @@ from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.forward import Forward
 from arkwright.gateway.idempotency import IDEMPOTENCY_KEY, Idempotency
-from arkwright.gateway.metrics import Board, Families, Metrics, host_families, render
+from arkwright.gateway.metrics import Metrics, host_families
 from arkwright.gateway.plan import Planner
 from arkwright.gateway.queue import Queue
 from arkwright.gateway.routes import Route
 from arkwright.gateway.state import State
 from arkwright.gateway.upstream import Pool
 from arkwright.host.leases import LeaseWords, Slot
+from arkwright.host.metric_boards import Board, Families, render
 from arkwright.store.quarantine import Quarantine
 from arkwright.wire.http import request_head_prefix
 
@@ -100,6 +101,7 @@ class Worker:
         self._state = state
         self._admission = Admission(state, self.charging.permits, self.charging.lots)
         self._heads.clear()
+        self.metrics.forget_but(target for model in state.models.values() for target in model.targets)
         self._slot.loaded_version = state.version
 
     def not_ready(self) -> list[str]:
@@ -167,6 +169,12 @@ class Worker:
         """The model's targets, the least loaded first."""
         return sorted(model.targets, key=lambda target: self._load.get(target.id, 0))
 
+    def answered(self, exchange: Exchange) -> None:
+        """An answer has ended, whatever it was."""
+        self.metrics.answered(exchange.status)
+        if exchange.error_class:
+            self.metrics.errored(exchange.error_class)
+
     def began(self, forward: object) -> None:
         self.forwards.add(forward)
 
@@ -225,8 +233,16 @@ class Worker:
     def _families(self) -> Families:
         version = self._state.version if self._state is not None else 0
         return self.metrics.families(
-            connections=len(self.connections), in_flight=len(self.forwards), snapshot_version=version
+            connections=len(self.connections),
+            in_flight=len(self.forwards),
+            snapshot_version=version,
+            ready=not self.not_ready(),
+            load=self._load_by_target(),
         )
+
+    def _load_by_target(self) -> dict[tuple[str, str], int]:
+        targets = [] if self._state is None else [t for model in self._state.models.values() for t in model.targets]
+        return {(target.name, target.id): self._load.get(target.id, 0) for target in targets}
 
     def give_up(self) -> None:
         """The journal failed: what waits for its record never gets it, and is told so."""

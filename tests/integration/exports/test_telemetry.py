@@ -14,7 +14,9 @@ from arkwright.control.metrics import ControlMetrics
 from arkwright.control.platform import Platform
 from arkwright.control.telemetry import Telemetry
 from arkwright.domain.metering import Usage
-from arkwright.gateway.metrics import Board, render
+from arkwright.host.metric_boards import Board, render
+from arkwright.host.metric_names import METRICS
+from arkwright.wire import prometheus
 from tests.doubles.books import Books
 from tests.doubles.money import Worker, settled
 
@@ -173,7 +175,10 @@ async def test_a_scrape_tells_charges_and_lags(books: Books, platform: Platform)
     worker.write(settled("org_post", Usage(1), prepaid=False))
     await metrics.step()
     scraped: dict[str, Any] = {}
-    for line in render(Board(platform.settings.paths.run / "metrics", 7).others(time.time())).decode().splitlines():
+    text = render(Board(platform.settings.paths.run / "metrics", 7).others(time.time())).decode()
+    told = prometheus.parse(text)
+    assert all(family.kind == METRICS[name].kind for name, family in told.items())
+    for line in text.splitlines():
         name, _, value = line.rpartition(" ")
         scraped[name] = value
     model = 'model="some-model"'

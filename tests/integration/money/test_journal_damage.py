@@ -11,7 +11,8 @@ from arkwright.cli import doctor
 from arkwright.control.audit import verify
 from arkwright.control.settler import Settler
 from arkwright.domain.metering import Usage
-from arkwright.gateway.metrics import host_families, render
+from arkwright.gateway.metrics import host_families
+from arkwright.host.metric_boards import render
 from arkwright.store import health
 from arkwright.store.journal import segment_name
 from arkwright.store.journal_reader import JournalReader

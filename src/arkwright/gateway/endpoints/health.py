@@ -5,8 +5,7 @@ import msgspec
 from arkwright.basics.errors import Forbidden
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.worker import Worker
-
-_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+from arkwright.wire.prometheus import CONTENT_TYPE
 
 
 def healthz(worker: Worker, exchange: Exchange) -> None:
@@ -22,4 +21,4 @@ def metrics(worker: Worker, exchange: Exchange) -> None:
     """For scrapers on this machine: what is sold here is nobody else's business."""
     if not exchange.from_this_machine:
         raise Forbidden("/metrics answers only to this machine; scrape it over loopback.")
-    exchange.answer(200, worker.render_metrics(), _TEXT)
+    exchange.answer(200, worker.render_metrics(), CONTENT_TYPE)
