@@ -7,11 +7,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 NATIVE := hatch_build.py $(shell find src -name '_*.pyx' -o -name '_*.pxd' -o -name '_*.h')
 
-.PHONY: help setup native up test check format lock docs bench bench-money kill-test soak
+.PHONY: help setup native up test check format lock docs bench bench-money bench-gateway kill-test soak
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/locked: requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Arkwright needs Python 3.11 or later; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
@@ -56,6 +56,9 @@ bench: setup  ## Measure the platform against its engine and a fast upstream
 
 bench-money: setup  ## Measure admission, journal, settler and league tables beside their goals
 	@$(BIN)/python -m benchmarks.money $(ARGS)
+
+bench-gateway: setup  ## Measure the gateway beside nginx (ARGS=--peers: beside the others too)
+	@$(BIN)/python -m benchmarks.gateway $(ARGS)
 
 kill-test: setup  ## Kill -9 a thousand times at named points, under a hundred thousand requests
 	@$(BIN)/python -m tests.exactness.torture $(ARGS)

@@ -11,12 +11,12 @@ from typing import cast
 import uvloop
 
 _WORDS = "tok " * 160
-_BODY = (
+BODY = (
     '{"id":"chatcmpl-bench","object":"chat.completion","created":0,"model":"mock","choices":[{"index":0,"message":'
     f'{{"role":"assistant","content":"{_WORDS}"}},"finish_reason":"stop"}}],'
     '"usage":{"prompt_tokens":120,"completion_tokens":160,"total_tokens":280}}'
 ).encode()
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(_BODY) + _BODY
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(BODY) + BODY
 
 
 class _Upstream(asyncio.Protocol):

@@ -1,0 +1,136 @@
+"""Our gateway for a benchmark: the role a supervisor starts, on a data directory made by hand, every duty on.
+
+One prepaid organization with a limit of requests and of tokens a minute on itself and on its key; its balance is a
+lease of the host's words. Law: nothing that a customer's request pays for is switched off, and what the gateway wrote
+down is held against what the load saw answered.
+"""
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from arkwright.basics.ids import secret_sha256
+from arkwright.basics.paths import DataDir
+from arkwright.basics.secrets import ensure_master_key
+from arkwright.basics.settings import Settings
+from arkwright.domain import snapshot as snapshots
+from arkwright.domain.catalog import Model, Target
+from arkwright.domain.limits import Limit
+from arkwright.domain.pricing import PriceVersion, Rule
+from arkwright.domain.snapshot import Snapshot
+from arkwright.domain.tenancy import Key, Organization
+from arkwright.host.leases import LeaseWords
+from benchmarks.gateway.processes import Missing, Running, free_port, started, wait_for_port
+
+NAME = "arkwright"
+VARIANTS = ("python", "pump")
+SECRET = "ak-bench-0123456789abcdef0123456789abcdef0123456789abcdef01234567"
+MODEL = "mock"
+MUCH = 10**12
+CEILING_PICO = 2**62
+# Of the mock's answer: 120 tokens in at 0.25 and 160 out at 2.00 a million, in pico.
+CHARGE_PICO = 120 * 250_000 + 160 * 2_000_000
+
+
+def variants() -> list[str]:
+    """Those of `VARIANTS` that this checkout has."""
+    has_setting = any(one.name == "pump" for one in msgspec.structs.fields(Settings))
+    if has_setting and importlib.util.find_spec("arkwright.gateway._pump") is not None:
+        return list(VARIANTS)
+    return ["python"]
+
+
+def snapshot(upstream: int, *, requests_per_minute: int = MUCH, more_keys: int = 0) -> Snapshot:
+    organization = Organization("org", "bench", "external", "", "prepaid", "USD", 0)
+    target = Target("tgt", "bench", f"http://127.0.0.1:{upstream}/v1", MODEL)
+    rules = (Rule("input", 250_000), Rule("cached_input", 50_000), Rule("output", 2_000_000))
+    keys = {secret_sha256(SECRET): Key("key", "org", "prj")}
+    for number in range(more_keys):
+        keys[secret_sha256(f"ak-{number}")] = Key(f"key_{number:020}", "org", "prj")
+    caps = {"requests_per_minute": requests_per_minute, "tokens_per_minute": MUCH}
+    return Snapshot(
+        version=1,
+        built_at_us=0,
+        organizations={"org": organization},
+        keys=keys,
+        models={MODEL: Model("mod", MODEL, "chat", 0, 32_768, None, "bench", (target,))},
+        prices=(PriceVersion("price", MODEL, "USD", 0, rules),),
+        limits=(
+            Limit("lim_a", "org", 0, "organization", "", "", **caps),
+            Limit("lim_b", "org", 1, "key", "key", "bench", **caps),
+        ),
+    )
+
+
+def prepare(directory: Path, content: Snapshot) -> LeaseWords:
+    """What supervisor and control would have made: keys, words, leases and a snapshot."""
+    paths = DataDir(directory)
+    paths.make()
+    ensure_master_key(paths.master_key)
+    paths.host_id.write_text("host_bench\n")
+    paths.snapshot.write_bytes(snapshots.encode(content))
+    LeaseWords.create(paths.lot_words, 1, rows=16, slots=64).close()
+    words = LeaseWords.create(paths.lease_words, 1, rows=16, slots=64)
+    words.set_ceiling(0, CEILING_PICO)
+    words.snapshot_version = content.version
+    words.ready = True
+    return words
+
+
+@contextmanager
+def gateway(
+    content: Snapshot, directory: Path, core: int, *, variant: str = "python", workers: int = 1
+) -> Iterator[list[Running]]:
+    """One or more workers on one port. The first one's `check` is of all of them."""
+    if variant not in variants():
+        raise Missing("this checkout has no pump")
+    shutil.rmtree(directory, ignore_errors=True)
+    words, port = prepare(directory, content), free_port()
+    environment = {"ARKWRIGHT_DATA_DIR": str(directory), "ARKWRIGHT_PORT": str(port), "ARKWRIGHT_LOG_LEVEL": "warning"}
+    if variants() == list(VARIANTS):
+        environment["ARKWRIGHT_PUMP"] = "off" if variant == "python" else "on"
+    with ExitStack() as stack:
+        stack.callback(words.close)
+        found = []
+        for number in range(workers):
+            log = directory / "logs" / f"gateway-{number}.log"
+            child = stack.enter_context(
+                started(
+                    [sys.executable, "-m", "arkwright.app", "gateway"],
+                    core=core if workers == 1 else core + number,
+                    log=log,
+                    environment=environment,
+                )
+            )
+            wait_for_port(port, child, log)
+            headers = {"authorization": f"Bearer {SECRET}"}
+            found.append(Running(f"{NAME} ({variant})", port, child, MODEL, headers, check=_check(words)))
+        yield found
+
+
+def _check(words: LeaseWords) -> Callable[[], str]:
+    def check() -> str:
+        charged = words.reserved(0) - words.held(0)
+        if charged % CHARGE_PICO:
+            raise SystemExit(f"{charged} pico were charged, which is no multiple of {CHARGE_PICO}")
+        return str(charged // CHARGE_PICO)
+
+    return check
+
+
+def written_bytes(directory: Path) -> int:
+    """How long the journals are by now."""
+    return sum(path.stat().st_size for path in DataDir(directory).journal.rglob("*.segment"))
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """Raises SystemExit for a name that is no variant."""
+    for name in names:
+        if name not in VARIANTS:
+            raise SystemExit(f"{name!r} is no variant: one of {', '.join(VARIANTS)}")
+    return list(names)
