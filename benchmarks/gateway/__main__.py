@@ -1,4 +1,4 @@
-"""`python -m benchmarks.gateway [--rounds N] [--seconds S] [--variants python,pump] [--json FILE]`.
+"""`python -m benchmarks.gateway [--rounds N] [--seconds S] [--variants python,pump] [--profile FOLDER]`.
 
 The gateway has one core, mock and load have the other. Contenders take turns, so that a noisy neighbour slows all
 alike; what is compared is CPU time, and its ratio to nginx in the same round.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.gateway import nginx, ours, plain
+from benchmarks.gateway import nginx, ours, plain, profile
 from benchmarks.gateway.plain import Plain
 from benchmarks.gateway.processes import Missing, Running, cores
 from benchmarks.table import spread, table
@@ -71,6 +71,13 @@ def report_plain(rounds: dict[str, list[Plain]]) -> str:
     return table(head, rows)
 
 
+def profiled(all_running: list[Running], folder: Path, directory: Path) -> None:
+    for one in all_running:
+        if one.name.startswith(ours.NAME):
+            lua = plain.script(one, plain.body(one.model), directory)
+            say("\n".join(profile.record(one, lua, cores()[1], folder)))
+
+
 def say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
@@ -85,12 +92,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a load phase")
     parser.add_argument("--variants", default=",".join(ours.variants()), help="of our own gateway: python, pump")
+    parser.add_argument("--profile", metavar="FOLDER", help="record ours with perf and py-spy; nothing is timed")
     given = parser.parse_args()
     began = load_average()
     with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="arkwright-bench-") as made:
         directory = Path(made)
         upstream = stack.enter_context(nginx.mock(directory / "nginx-mock", cores()[1]))
         running = contenders(stack, upstream, ours.chosen(given.variants.split(",")), directory)
+        if given.profile:
+            profiled(running, Path(given.profile), directory)
+            return
         say(report_plain(measure_plain(running, given, directory)))
     say(f"\n{given.rounds} rounds of {given.seconds:.0f} s; load average {began} before, {load_average()} after.")
 
