@@ -1,6 +1,7 @@
 """Where our gateway's time goes, while it is under load: `--profile FOLDER`.
 
-`perf` says which library and which function of C, `py-spy` which line of Python had the interpreter. Law: a profiled phase is never timed.
+`perf` says which library and which function of C, `py-spy` which line of Python had the interpreter.
+Law: a profiled phase is never timed.
 """
 
 import shutil
@@ -59,8 +60,8 @@ def _perf(running: Running, lua: Path, core: int, path: Path) -> list[str]:
 def _spy(running: Running, lua: Path, core: int, path: Path) -> list[str]:
     spy = from_pypi("py-spy", "py-spy", "py-spy")
     collapsed = path.with_suffix(".collapsed")
-    command = [spy, "record", "-p", str(running.process.pid), "-d", str(SECONDS), "-r", str(SPY_HZ), "-f", "raw", "--gil",
-               "-o", str(collapsed)]  # fmt: skip
+    command = [spy, "record", "-p", str(running.process.pid), "-d", str(SECONDS), "-r", str(SPY_HZ), "-f", "raw",
+               "--gil", "-o", str(collapsed)]  # fmt: skip
     _under_load(command, running, lua, core)
     if not collapsed.exists():
         raise Missing("it recorded nothing")
