@@ -33,7 +33,7 @@ def of_status(status: int, headers: Headers, body: bytes, model: Model) -> Arkwr
     if status in (408, 429):
         return LimitExceeded(
             f"The model `{model.name}` is receiving too many requests. Try again later.",
-            retry_after_s=_retry_after(headers) or 1,
+            retry_after_s=retry_after(headers) or 1,
         )
     if status in (401, 402, 403):
         return UpstreamFailed(
@@ -44,7 +44,7 @@ def of_status(status: int, headers: Headers, body: bytes, model: Model) -> Arkwr
         return Unavailable(
             f"The model `{model.name}` is overloaded or not ready yet. Try again later.",
             code="model_unavailable",
-            retry_after_s=_retry_after(headers) or 2,
+            retry_after_s=retry_after(headers) or 2,
         )
     if status == 504:
         return UpstreamTimeout(f"The model `{model.name}` did not answer in time.")
@@ -83,6 +83,6 @@ def too_long(prompt_tokens: int, context_tokens: int) -> InvalidInput:
     )
 
 
-def _retry_after(headers: Headers) -> int | None:
+def retry_after(headers: Headers) -> int | None:
     value = header(headers, b"retry-after")
     return min(int(value), RETRY_AFTER_MAX_S) if value is not None and value.isdigit() else None

@@ -19,6 +19,7 @@ from arkwright.gateway.admission import Admitted
 from arkwright.gateway.charging import Metered, Served, counts_of, estimated, exact
 from arkwright.gateway.exchange import EVENT_STREAM, JSON
 from arkwright.gateway.fanout import FanOut
+from arkwright.gateway.fleet import Outcome, OutcomeKind
 from arkwright.gateway.idempotency import Recorded
 from arkwright.gateway.plan import Plan
 from arkwright.gateway.upstream import Call, CallFailed
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 ERROR_BYTES_MAX = 64 * 1024
+
+_OUTCOMES: dict[Finish, OutcomeKind] = {
+    "completed": "served",
+    "balance_exhausted": "served",
+    "disconnected": "cancelled",
+    "upstream_error": "failed",
+}
 
 
 class Forward:
@@ -55,13 +63,13 @@ class Forward:
         self._exchange = exchange
         self._admitted = admitted
         self._planner = ask.planner
-        self._targets = worker.choose(admitted.model)
+        self._targets = worker.fleet.choose(ask.route)
         self._target = Target("", "", "", "")
         self._call: Call | FanOut | None = None
         self._patience: asyncio.TimerHandle | None = None  # How long a client that hung up is read on for.
         self._ended = False
         self._disconnected = False
-        self._loaded = False
+        self._at_target = False  # Told to the fleet; its end is still to be told.
         self._dry = False  # The money ran out.
         self._failed: list[Attempt] = []
         self._reset()
@@ -100,7 +108,11 @@ class Forward:
         if self._status != 200:
             error = failures.of_status(self._status, self._headers, b"".join(self._chunks), self._admitted.model)
             self._note_failed()
-            self._attempt(error) if failures.worth_another(self._status) else self._refused(error)
+            if failures.worth_another(self._status):
+                self._leave("failed")
+                self._attempt(error)
+            else:
+                self._refused(error)
         elif not self._plan.upstream_streamed:
             self._whole(b"".join(self._chunks))
         elif self._follower.cut:
@@ -141,9 +153,7 @@ class Forward:
             self._refused(error or UpstreamFailed("No target serves this model.", code="model_unavailable"))
             return
         self._reset()
-        self._load(-1)
         self._target = target = self._targets.pop(0)
-        self._load(+1)
         try:
             self._plan = plan = self._planner(target)
         except ArkwrightError as refusal:
@@ -156,6 +166,8 @@ class Forward:
         )
         if plan.upstream_streamed and plan.present is not None:
             self._assembly = Assembly()
+        self._at_target = True
+        self._worker.fleet.began(target, 0)
         pool, head = self._worker.upstream(target, plan.path)
         request_id = self._exchange.request_id
         if len(plan.bodies) == 1:
@@ -172,26 +184,28 @@ class Forward:
         self._exchange.fail(error)
 
     def _void(self, status: int, reason: str) -> None:
-        self._end()
+        self._end("refused")
         dear = any(attempt.unknown or attempt.usage != Usage() for attempt in self._failed)
         attempts = tuple(self._failed) if dear else ()
         self._worker.charging.void(self._admitted, self._exchange, status, reason, self._target.name, attempts)
 
-    def _end(self) -> None:
+    def _end(self, kind: OutcomeKind) -> None:
         self._ended = True
         if isinstance(self._call, FanOut):
             self._call.forget()
         self._call = None
         if self._patience is not None:
             self._patience.cancel()
-        self._load(-1)
+        self._leave(kind)
         self._worker.ended(self)
 
-    def _load(self, change: int) -> None:
-        """Keep the target's load true: counted once while a call to it is under way."""
-        if self._loaded != (change > 0):
-            self._loaded = change > 0
-            self._worker.loaded(self._target, change)
+    def _leave(self, kind: OutcomeKind) -> None:
+        """Tell the fleet, once, how the attempt under way ended."""
+        if self._at_target:
+            self._at_target = False
+            retry_after_s = (failures.retry_after(self._headers) or 0) if kind == "failed" else 0
+            lasted_us = now_us() - self._started_us
+            self._worker.fleet.ended(self._target, 0, Outcome(kind, None, None, self._status, retry_after_s, lasted_us))
 
     # Relaying
 
@@ -311,6 +325,7 @@ class Forward:
         """The call failed: before the first byte another target may serve, later only what was delivered is billed."""
         if not self._exchange.begun:
             self._note_failed()
+            self._leave("failed")
             self._attempt(error)
             return
         progress = self._progress()
@@ -320,7 +335,7 @@ class Forward:
         self._settle(metered, "upstream_error", 200, lambda: self._exchange.finish(last))
 
     def _settle(self, metered: Metered, finish: Finish, status: int, answer: Callable[[], None]) -> None:
-        self._end()
+        self._end(_OUTCOMES[finish])
         served = Served(
             endpoint=self._plan.endpoint,
             target=self._target,
@@ -364,6 +379,7 @@ class Forward:
             self._settle(estimated(len(self._exchange.body), self._follower.events), "disconnected", 499, lambda: None)
         else:
             self._note_failed()
+            self._leave("cancelled")
             self._void(499, "client hung up before the first token")
 
     def _on_full(self) -> None:

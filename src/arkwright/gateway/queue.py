@@ -99,7 +99,8 @@ class Queue:
             waiting.start(waiting.ask, waiting.admitted)
 
     def _has_room(self, targets: tuple[Target, ...]) -> bool:
-        return any(not target.capacity or self._worker.load(target) < target.capacity for target in targets)
+        under_way = self._worker.fleet.outstanding
+        return any(not target.capacity or under_way(target.id) < target.capacity for target in targets)
 
     def _void(self, ask: "Ask", admitted: "Admitted", status: int, reason: str) -> None:
         self._worker.charging.void(admitted, ask.exchange, status, reason)

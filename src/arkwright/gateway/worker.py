@@ -18,6 +18,7 @@ from arkwright.gateway.admission import Admission, Admitted, Principal, Refused,
 from arkwright.gateway.charging import Charging, unrecorded
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.fleet import Fleet
 from arkwright.gateway.forward import Forward
 from arkwright.gateway.idempotency import IDEMPOTENCY_KEY, Idempotency
 from arkwright.gateway.metrics import Metrics, host_families
@@ -82,11 +83,11 @@ class Worker:
         self.control = Pool(loop, f"unix:{settings.paths.control_socket}", ControlTimeouts())
         self.idempotency = Idempotency(self)
         self.queue = Queue(self)
+        self.fleet = Fleet(freed=self.queue.freed)
         self._start = self._begin  # Bound once, not for each request.
         self._words = words
         self._slot = slot
         self._pools: dict[str, Pool] = {}
-        self._load: dict[str, int] = {}
         self._heads: dict[tuple[str, str], bytes] = {}
 
     @property
@@ -165,10 +166,6 @@ class Worker:
         except ArkwrightError as error:
             ask.exchange.fail(error)
 
-    def choose(self, model: Model) -> list[Target]:
-        """The model's targets, the least loaded first."""
-        return sorted(model.targets, key=lambda target: self._load.get(target.id, 0))
-
     def answered(self, exchange: Exchange) -> None:
         """An answer has ended, whatever it was."""
         self.metrics.answered(exchange.status)
@@ -180,16 +177,6 @@ class Worker:
 
     def ended(self, forward: object) -> None:
         self.forwards.discard(forward)
-
-    def loaded(self, target: Target, change: int) -> None:
-        """One request more (+1) or less (-1) is at a target."""
-        self._load[target.id] = self._load.get(target.id, 0) + change
-        if change < 0:
-            self.queue.freed()
-
-    def load(self, target: Target) -> int:
-        """How many requests of this worker are at a target."""
-        return self._load.get(target.id, 0)
 
     def upstream(self, target: Target, path: str) -> tuple[Pool, bytes]:
         """The connections to a target, and the part of the request's head that never changes for this path."""
@@ -242,7 +229,7 @@ class Worker:
 
     def _load_by_target(self) -> dict[tuple[str, str], int]:
         targets = [] if self._state is None else [t for model in self._state.models.values() for t in model.targets]
-        return {(target.name, target.id): self._load.get(target.id, 0) for target in targets}
+        return {(target.name, target.id): self.fleet.outstanding(target.id) for target in targets}
 
     def give_up(self) -> None:
         """The journal failed: what waits for its record never gets it, and is told so."""
