@@ -6,6 +6,7 @@ Nothing of the control plane runs; what it would have published is written here.
 import asyncio
 import json
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from arkwright.domain.catalog import Model, Target, Traits
 from arkwright.domain.pricing import PriceVersion, Rule
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
+from arkwright.gateway import pump as pumps
 from arkwright.gateway.charging import Charging
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.lots import Lots
@@ -189,7 +191,8 @@ def snapshot(models: dict[str, list[Target]], context_tokens: int = 32_768) -> S
 async def start(tmp_path: Path, content: Snapshot, **settings: Any) -> GatewayHost:
     """A worker that listens on a free port. Stop it with `stop`."""
     loop = asyncio.get_running_loop()
-    given = {"data_dir": str(tmp_path), "drain_timeout_s": 5.0, **settings}
+    pump = os.environ.get("ARKWRIGHT_PUMP", "on")
+    given = {"data_dir": str(tmp_path), "drain_timeout_s": 5.0, "pump": pump, **settings}
     made = Settings(**given)
     made.paths.make()
     words = LeaseWords.create(made.paths.lease_words, 1, rows=16, slots=4)
@@ -219,10 +222,14 @@ async def start(tmp_path: Path, content: Snapshot, **settings: Any) -> GatewayHo
             worker.connections,
         )
 
-    server = await loop.create_server(connection, "127.0.0.1", 0)
-    host = GatewayHost(
-        worker, words, lot_words, writer, made.paths.journal, server.sockets[0].getsockname()[1], current
-    )
+    server: asyncio.Server | pumps.Listener
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    if worker.pump is not None:
+        server = pumps.listen(worker.pump, listener, connection)
+    else:
+        server = await loop.create_server(connection, sock=listener)
+    host = GatewayHost(worker, words, lot_words, writer, made.paths.journal, port, current)
 
     async def sweep() -> None:
         while True:
@@ -245,7 +252,7 @@ async def stop(host: GatewayHost) -> None:
     host.lot_words.close()
 
 
-async def _until_cancelled(server: asyncio.Server) -> None:
+async def _until_cancelled(server: asyncio.Server | pumps.Listener) -> None:
     try:
         await asyncio.Event().wait()
     finally:

@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -82,6 +82,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     otlp_endpoint: Annotated[
         str, _meaning("Collector that takes OTLP over HTTP, such as http://localhost:4318; empty: none.")
     ] = ""
+    pump: Annotated[
+        Literal["on", "off"], _meaning("Native code that carries what is plain; off: asyncio carries everything.")
+    ] = "on"
     log_level: Annotated[str, _meaning("debug, info, warning or error.", pattern="^(debug|info|warning|error)$")] = (
         "info"
     )

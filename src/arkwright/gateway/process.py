@@ -16,6 +16,7 @@ import uvloop
 from arkwright.basics import collector, ids
 from arkwright.basics.secrets import read_master_key
 from arkwright.basics.settings import Settings
+from arkwright.gateway import pump as pumps
 from arkwright.gateway.charging import Charging
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
@@ -110,7 +111,7 @@ class _Process:
             log.error("the journal can't be opened; no request is served until it can", error=str(error))
             return None
 
-    async def _listen(self, loop: asyncio.AbstractEventLoop, worker: Worker) -> asyncio.Server:
+    async def _listen(self, loop: asyncio.AbstractEventLoop, worker: Worker) -> asyncio.Server | pumps.Listener:
         def handle(exchange: Exchange) -> None:
             route(worker, exchange)
 
@@ -122,11 +123,14 @@ class _Process:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((self._settings.host, self._settings.port))
-        return await loop.create_server(
-            lambda: Connection(loop, handle, checked, worker.answered, self._settings, worker.connections),
-            sock=listener,
-            backlog=BACKLOG,
-        )
+
+        def connection() -> Connection:
+            return Connection(loop, handle, checked, worker.answered, self._settings, worker.connections)
+
+        if worker.pump is not None:
+            listener.listen(BACKLOG)
+            return pumps.listen(worker.pump, listener, connection)
+        return await loop.create_server(connection, sock=listener, backlog=BACKLOG)
 
     async def _ready(self, worker: Worker) -> None:
         """Until the first snapshot is loaded and balances are there; requests meanwhile get a 503 that says so."""

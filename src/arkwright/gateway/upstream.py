@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from arkwright.gateway import pump as pumps
+from arkwright.gateway.pump import Pump, Upstream
 from arkwright.wire.http import Headers, header
 
 IDLE_CONNECTIONS_MAX = 256
@@ -132,15 +134,17 @@ class Call:
 class Pool:
     """Connections to one upstream (scheme, host and port, or a unix socket)."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, origin: str, timeouts: Timeouts) -> None:
-        """`origin`: `http://host:port`, `https://host[:port]` or `unix:/path`."""
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, origin: str, timeouts: Timeouts, pump: Pump | None = None
+    ) -> None:
+        """`origin`: `http://host:port`, `https://host[:port]` or `unix:/path`. `pump`: carries what is plain HTTP."""
         self.loop = loop
         self.timeouts = timeouts
         self.calls: set[Call] = set()
         self._idle: deque[_Connection] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
         self._idle_seconds = IDLE_SECONDS_MAX if origin.startswith("https:") else IDLE_SECONDS_MAX_PLAIN
-        self._open = _opener(loop, origin)
+        self._open = _opener(loop, origin, pump)
 
     def send(self, head: bytes, body: bytes, consumer: Consumer) -> Call:
         """Start a call. Reports come later, except that a kept-alive connection is written to at once."""
@@ -217,6 +221,8 @@ class _Connection(asyncio.Protocol):
         self._until_close = False
         assert self._transport is not None
         self._transport.writelines(request)
+        if isinstance(self._transport, Upstream):
+            self._transport.expect()
         if call.paused:
             self.pause()
 
@@ -259,6 +265,20 @@ class _Connection(asyncio.Protocol):
         else:
             call.fail("it closed the connection before its answer was whole")
 
+    # What the pump found, where it could read the answer itself
+
+    def framed_head(self, status: int, headers: Headers) -> None:
+        assert self._call is not None, "an answer to nothing"
+        self._call.started = True
+        self._call.consumer.on_head(status, headers)
+
+    def framed_end(self, keep_alive: bool) -> None:
+        self._ended(keep_alive)
+
+    def framed_error(self) -> None:
+        if self._call is not None:
+            self._call.fail("its answer is not valid HTTP")
+
     # httptools
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -286,8 +306,11 @@ class _Connection(asyncio.Protocol):
         assert self._parser is not None
         if self._parser.get_status_code() < 200 or self._until_close:
             return
+        self._ended(self._parser.should_keep_alive())
+
+    def _ended(self, keep_alive: bool) -> None:
         call, self._call = self._call, None
-        if self._parser.should_keep_alive():
+        if keep_alive:
             self._pool.give_back(self)
         else:
             self.abort()
@@ -295,7 +318,9 @@ class _Connection(asyncio.Protocol):
             call.end()
 
 
-def _opener(loop: asyncio.AbstractEventLoop, origin: str) -> Callable[[Pool], "asyncio.Future[_Connection]"]:
+def _opener(
+    loop: asyncio.AbstractEventLoop, origin: str, pump: Pump | None
+) -> Callable[[Pool], "asyncio.Future[_Connection]"]:
     if origin.startswith("unix:"):
         path = origin.removeprefix("unix:")
 
@@ -308,7 +333,13 @@ def _opener(loop: asyncio.AbstractEventLoop, origin: str) -> Callable[[Pool], "a
     port = parts.port or (443 if tls else 80)
     context = ssl.create_default_context() if tls else None
 
+    async def open_pumped(pool: Pool) -> _Connection:
+        assert pump is not None, "chosen because there is one"
+        connection = _Connection(pool)
+        connection.connection_made(await pumps.connect(pump, host, port, connection))
+        return connection
+
     async def open_tcp(pool: Pool) -> _Connection:
         return (await loop.create_connection(lambda: _Connection(pool), host, port, ssl=context))[1]
 
-    return lambda pool: asyncio.ensure_future(open_tcp(pool))
+    return lambda pool: asyncio.ensure_future(open_pumped(pool) if pump is not None and not tls else open_tcp(pool))

@@ -14,6 +14,7 @@ from arkwright import __version__
 from arkwright.basics.errors import ArkwrightError, Unavailable
 from arkwright.basics.settings import Settings
 from arkwright.domain.catalog import Model, Target
+from arkwright.gateway import pump as pumps
 from arkwright.gateway.admission import Admission, Admitted, Principal, Refused, Wanted
 from arkwright.gateway.charging import Charging, unrecorded
 from arkwright.gateway.connection import Connection
@@ -87,6 +88,7 @@ class Worker:
         self._start = self._begin  # Bound once, not for each request.
         self._words = words
         self._slot = slot
+        self.pump = pumps.make(loop, settings)
         self._pools: dict[str, Pool] = {}
         self._heads: dict[tuple[str, str], bytes] = {}
 
@@ -184,7 +186,7 @@ class Worker:
         origin = f"{parts.scheme}://{parts.netloc}"
         pool = self._pools.get(origin)
         if pool is None:
-            pool = self._pools[origin] = Pool(self.loop, origin, self.settings)
+            pool = self._pools[origin] = Pool(self.loop, origin, self.settings, self.pump)
         head = self._heads.get((target.id, path))
         if head is None:
             secret = self.state.secret(target)
@@ -243,3 +245,5 @@ class Worker:
         self.idempotency.close()
         for pool in (self.control, *self._pools.values()):
             pool.close()
+        if self.pump is not None:
+            self.pump.close()

@@ -1,0 +1,66 @@
+"""The door to the native pump: whether there is one, and what is done through it. Without it, asyncio carries all bytes.
+
+Law: nothing of the platform depends on the pump being there; what it can't carry goes the way that everything goes
+without it.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from arkwright.basics.settings import Settings
+
+if TYPE_CHECKING:
+    from arkwright.gateway._pump import Listener, Pump, Socket
+    from arkwright.gateway._upstreams import Upstream
+else:
+    try:
+        from arkwright.gateway._pump import Listener, Pump, Socket
+        from arkwright.gateway._upstreams import Upstream
+    except ImportError:  # Built where there was no compiler.
+        Listener = Pump = Socket = Upstream = None
+
+__all__ = ["Pump", "Socket", "Upstream", "built", "connect", "listen", "make"]
+
+
+def built() -> bool:
+    """Whether the native code is there."""
+    return Pump is not None
+
+
+def make(loop: asyncio.AbstractEventLoop, settings: Settings) -> Pump | None:
+    """The pump of a worker; None where it is switched off or was not built."""
+    return Pump(loop) if built() and settings.pump == "on" else None
+
+
+def listen(pump: Pump, listener: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> Listener:
+    """Take connections in; each speaks through the pump with a protocol of its own."""
+
+    def made(pump: Pump, fd: int) -> None:
+        accepted = Socket(pump, fd)
+        accepted.protocol = protocol()
+        accepted.protocol.connection_made(accepted)
+
+    return Listener(pump, listener, made)
+
+
+async def connect(pump: Pump, host: str, port: int, protocol: asyncio.Protocol) -> Upstream:
+    """A connection to an upstream. Raises OSError."""
+    loop, failure = pump.loop, OSError(f"{host} has no address")
+    for family, kind, number, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        made = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, number)
+        try:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.sock_connect(made, address)
+        except OSError as error:
+            made.close()
+            failure = error
+        except BaseException:
+            made.close()
+            raise
+        else:
+            upstream = Upstream(pump, made.detach())
+            upstream.protocol = protocol
+            return upstream
+    raise failure
