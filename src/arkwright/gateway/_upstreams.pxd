@@ -27,7 +27,6 @@ cdef class Upstream(Socket):
     cdef double idle_s
     cdef double renewed
     cdef long long events
-    cdef long long events_max
     cdef bint finished
     cdef bytes rest
 

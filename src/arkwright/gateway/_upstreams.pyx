@@ -220,23 +220,23 @@ cdef class Upstream(Socket):
     cdef int whole(self, Py_ssize_t beyond) except -1:
         """The answer ended as it should. Bytes beyond it: who speaks unasked can't be trusted with the next request."""
         self.state = NOTHING
-        self._detach()
+        self.leave()
         if self.fd >= 0 and self.protocol is not None:
             self.protocol.framed_end(self.keep_alive and not beyond)
         return 0
 
     cdef int broken(self) except -1:
         self.state = NOTHING
-        self._detach()
+        self.leave()
         self.protocol.framed_error()
         return 0
 
     cdef int ended(self) except -1:
-        self._detach()
+        self.leave()
         return Socket.ended(self)
 
     cdef int gone(self, object error) except -1:
-        self._detach()
+        self.leave()
         return Socket.gone(self, error)
 
     cdef int body(self, const char* data, Py_ssize_t length) except -1:
@@ -247,18 +247,17 @@ cdef class Upstream(Socket):
 
     # A stream that is passed on
 
-    def relay(self, Socket client, call, follower, rest, double idle_s, long long events_max):
-        """From now on events go straight to the client, a chunk each time. `rest`: an event that has begun.
+    def relay(self, Socket client, call, follower, double idle_s):
+        """From now on events go straight to the client, a chunk each time.
 
         call: whose deadline is renewed, and whose consumer gets every block in which something is to be looked at.
-        events_max: from so many on, each block goes to the consumer (0: there is no such number).
         """
-        self.client, self.call, self.follower, self.rest = client, call, follower, rest
-        self.idle_s, self.events_max = idle_s, events_max
+        self.client, self.call, self.follower, self.rest = client, call, follower, follower.take_rest()
+        self.idle_s = idle_s
         self.events, self.finished = follower.events, follower.finished
         self.renewed = self.pump.now()
 
-    def _detach(self):
+    def leave(self):
         """Python has the stream again, with all that was counted."""
         if self.client is not None:
             self.follower.events = self.events
@@ -266,11 +265,6 @@ cdef class Upstream(Socket):
                 self.follower.put_back(self.rest)
             self.client = self.call = self.follower = None
             self.rest = b""
-
-    def count(self):
-        """Bring the follower's count up to date."""
-        if self.follower is not None:
-            self.follower.events = self.events
 
     cdef int pass_on(self, const char* data, Py_ssize_t length) except -1:
         cdef Py_ssize_t end
@@ -286,7 +280,7 @@ cdef class Upstream(Socket):
         self.rest = PyBytes_FromStringAndSize(data + end, length - end) if end < length else b""
         if PyBytes_GET_SIZE(self.rest) > EVENT_BYTES_MAX:
             consumer = self.call.consumer
-            self._detach()
+            self.leave()
             consumer.on_body(b"")  # Which finds it too long.
             return 0
         return self.block(data, end) if end else 0
@@ -296,7 +290,7 @@ cdef class Upstream(Socket):
         cdef char[24] size
         cdef int digits
         cdef long long count = occurrences(data, length, b"data:", 5)
-        if (self.events_max and self.events + count >= self.events_max) or notable(data, length, self.finished):
+        if notable(data, length, self.finished):
             return self.told(data, length)
         self.events += count
         digits = snprintf(size, 24, b"%zx\r\n", <size_t> length)

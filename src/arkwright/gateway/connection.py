@@ -13,6 +13,7 @@ import httptools
 
 from arkwright.basics.errors import ArkwrightError, HeadTooLarge, InvalidInput, RequestTimeout, TooLarge
 from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.pump import Socket, built
 from arkwright.wire import http
 from arkwright.wire.http import Headers
 
@@ -228,6 +229,11 @@ class Connection(asyncio.Protocol):
     @property
     def can_chunk(self) -> bool:
         return self._version != "1.0"
+
+    @property
+    def pumped(self) -> Socket | None:
+        """The socket, where the pump carries this connection."""
+        return self._transport if built() and isinstance(self._transport, Socket) else None
 
     def write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():

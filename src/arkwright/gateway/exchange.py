@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from arkwright.basics.errors import ArkwrightError
 from arkwright.basics.ids import new_event_id, request_id
+from arkwright.gateway.pump import Socket
 from arkwright.wire import http, openai_errors
 from arkwright.wire.http import Headers
 
@@ -60,6 +61,11 @@ class Exchange:
     @property
     def request_id(self) -> str:
         return request_id(self.event_id)
+
+    @property
+    def pumped(self) -> Socket | None:
+        """The client's socket, where whoever has a stream's events may write chunks of them straight to it."""
+        return self._connection.pumped if self._chunked and not self._ended and not self._head_only else None
 
     @property
     def open(self) -> bool:

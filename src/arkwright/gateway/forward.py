@@ -275,9 +275,12 @@ class Forward:
         if self._plan.present is not None:
             self._assembly.feed(block)
         elif not self._disconnected:
-            if not self._exchange.begun:
+            first = not self._exchange.begun
+            if first:
                 self._exchange.begin(200, EVENT_STREAM, [(b"cache-control", b"no-cache")])
             self._exchange.write(block)
+            if first and isinstance(self._call, Call) and self._admitted.hold is None:
+                self._call.relay(self._exchange, self._follower)
 
     def _complete(self) -> None:
         """A stream came to its end: the last bytes wait for the record."""

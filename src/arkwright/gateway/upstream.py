@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 import httptools
 
 from arkwright.gateway import pump as pumps
-from arkwright.gateway.pump import Pump, Upstream
+from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.pump import Pump, Socket, Upstream, built
 from arkwright.wire.http import Headers, header
+from arkwright.wire.openai_stream import StreamFollower
 
 IDLE_CONNECTIONS_MAX = 256
 IDLE_SECONDS_MAX = 60.0
@@ -84,6 +86,12 @@ class Call:
         self.deadline = self._pool.loop.time() + self._pool.timeouts.stream_idle_timeout_s
         if self._connection is not None:
             self._connection.resume()
+
+    def relay(self, exchange: Exchange, follower: StreamFollower) -> None:
+        """Let the pump pass the rest of a stream on where it can; the consumer gets what is to be looked at."""
+        client = exchange.pumped
+        if client is not None and follower.plain and self._connection is not None and not self.done:
+            self._connection.relay(client, self, follower, self._pool.timeouts.stream_idle_timeout_s)
 
     def cancel(self) -> None:
         """Close the connection: what engines take as the order to stop generating. Reports nothing."""
@@ -221,10 +229,14 @@ class _Connection(asyncio.Protocol):
         self._until_close = False
         assert self._transport is not None
         self._transport.writelines(request)
-        if isinstance(self._transport, Upstream):
+        if built() and isinstance(self._transport, Upstream):
             self._transport.expect()
         if call.paused:
             self.pause()
+
+    def relay(self, client: Socket, call: Call, follower: StreamFollower, idle_s: float) -> None:
+        if built() and isinstance(self._transport, Upstream):
+            self._transport.relay(client, call, follower, idle_s)
 
     def pause(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -235,6 +247,8 @@ class _Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def abort(self) -> None:
+        if built() and isinstance(self._transport, Upstream):
+            self._transport.leave()
         self._call = None
         if self._transport is not None:
             self._transport.abort()

@@ -83,6 +83,19 @@ class StreamFollower:
         return block
 
     @property
+    def plain(self) -> bool:
+        """Whether every block goes on as it came, but for those with usage, an error or an end in them."""
+        return self._rename is None and not self._strip_timings
+
+    def take_rest(self) -> bytes:
+        """An event that has begun, for whoever cuts the stream from now on; `feed` then gets whole events."""
+        return self._splitter.take_rest()
+
+    def put_back(self, rest: bytes) -> None:
+        """The other way round."""
+        self._splitter.feed(rest)
+
+    @property
     def cut(self) -> bool:
         """True when the body ended inside an event, or before any choice finished."""
         return bool(self._splitter.rest.strip()) or not (self.done or self.finished)

@@ -33,6 +33,11 @@ class Splitter:
             raise EventTooLong(f"an event is longer than {EVENT_BYTES_MAX} bytes")
         return data[:end]
 
+    def take_rest(self) -> bytes:
+        """What is incomplete; from now on it is the caller's."""
+        rest, self._rest = self._rest, b""
+        return rest
+
     @property
     def rest(self) -> bytes:
         """An event that has not ended; non-empty at the end of a stream means that it was cut."""
