@@ -1,3 +1,5 @@
+"""Sockets in the care of the native pump, for modules that take their bytes in C."""
+
 from libc.stdint cimport uint32_t, uint64_t
 
 

@@ -1,3 +1,5 @@
+"""An upstream's socket with the framing of its answers, for modules that read them in C."""
+
 from arkwright.gateway._pump cimport Pump, Socket
 
 

@@ -1,4 +1,4 @@
-from arkwright.gateway._pump import Pump, Socket
+from arkwright.gateway._pump import Socket
 from arkwright.gateway.upstream import Call
 from arkwright.wire.openai_stream import StreamFollower
 

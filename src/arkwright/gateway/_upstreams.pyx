@@ -28,6 +28,9 @@ cdef enum:
 cdef class Upstream(Socket):
     """`protocol` is a `gateway.upstream._Connection`; `expect` says that an answer is due."""
 
+    def __cinit__(self):
+        self.rest = b""
+
     def __dealloc__(self):
         free(self.head)
 
@@ -59,7 +62,7 @@ cdef class Upstream(Socket):
             data, length = self.head, self.head_length
         end = self.head_end(data, length)
         if end < 0:
-            if length > HEAD_BYTES_MAX:
+            if length > HEAD_BYTES_MAX or not begins_plainly(data, length):
                 return self.odd(data, length)
             if not self.head_length:
                 self.store(data, length)
@@ -316,6 +319,17 @@ cdef int memcmp_(const char* one, const char* other, Py_ssize_t length) noexcept
         if one[at] != other[at]:
             return 1
     return 0
+
+
+cdef bint begins_plainly(const char* data, Py_ssize_t length) noexcept nogil:
+    """Whether the beginning of a head may yet become a plain one: what can't is refused before all of it is there."""
+    cdef Py_ssize_t at
+    if memcmp_(data, b"HTTP/1.1 ", min(length, 9)):
+        return False
+    for at in range(9, length):
+        if data[at] == 10 and data[at - 1] != 13:
+            return False
+    return True
 
 
 cdef bint named(const char* name, Py_ssize_t length, const char* wanted, Py_ssize_t wanted_length) noexcept nogil:

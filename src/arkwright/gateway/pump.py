@@ -1,4 +1,4 @@
-"""The door to the native pump: whether there is one, and what is done through it. Without it, asyncio carries all bytes.
+"""The door to the native pump: whether there is one, and what is done through it. Without it, asyncio carries it all.
 
 Law: nothing of the platform depends on the pump being there; what it can't carry goes the way that everything goes
 without it.
@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from arkwright.basics import native
 from arkwright.basics.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,12 +22,12 @@ else:
     except ImportError:  # Built where there was no compiler.
         Listener = Pump = Socket = Upstream = None
 
-__all__ = ["Pump", "Socket", "Upstream", "built", "connect", "listen", "make"]
+__all__ = ["Listener", "Pump", "Socket", "Upstream", "built", "connect", "listen", "make"]
 
 
 def built() -> bool:
     """Whether the native code is there."""
-    return Pump is not None
+    return native.WANTED and Pump is not None
 
 
 def make(loop: asyncio.AbstractEventLoop, settings: Settings) -> Pump | None:

@@ -265,7 +265,7 @@ class _Connection(asyncio.Protocol):
         self._call.started = True
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):  # We ask for no other protocol.
             if self._call is not None:
                 self._call.fail("its answer is not valid HTTP")
 
