@@ -1,4 +1,4 @@
-"""The pump carries what asyncio would carry, to the byte: the same answers, errors and charges, wherever bytes are cut."""
+"""The pump carries what asyncio would carry, to the byte: the same answers, errors, charges, wherever bytes are cut."""
 
 import asyncio
 import json
@@ -202,10 +202,10 @@ async def test_an_odd_answer_has_the_same_outcome(carriers: Carriers, answer: by
 
 
 STREAM_ENDS = {
-    "cut inside an event": in_chunks(events("same")[:3] + [b'data: {"a"'], EVENT_STREAM),
+    "cut inside an event": in_chunks([*events("same")[:3], b'data: {"a"'], EVENT_STREAM),
     "no end": in_chunks(events("same")[:4], EVENT_STREAM),
     "no word of its end": in_chunks(events("same")[:-1], EVENT_STREAM),
-    "an error event": in_chunks(events("same")[:2] + [b'data: {"error": {"message": "broke"}}\n\n'], EVENT_STREAM),
+    "an error event": in_chunks([*events("same")[:2], b'data: {"error": {"message": "broke"}}\n\n'], EVENT_STREAM),
     "usage in each event": in_chunks(
         [event.replace(b'"id"', b'"usage": {"prompt_tokens": 3, "completion_tokens": 2}, "id"') for event in
          events("same")], EVENT_STREAM,
