@@ -19,6 +19,13 @@ class Traits(msgspec.Struct, frozen=True, omit_defaults=True):
     on_disconnect: Literal["drain", "stop"] = "drain"  # "stop" needs `progress`, or the bill would be a guess.
     legacy_logprobs: bool = True  # False: `/v1/completions` answers logprobs in the chat shape.
     refuses: tuple[str, ...] = ()  # Request fields it would silently ignore; the gateway refuses them in words.
+    # True: it goes on with an answer that was begun elsewhere, and streams only what is new. Needs `progress`, too.
+    continues: bool = False
+    # 0: as the settings say.
+    connect_timeout_s: float = 0.0
+    first_byte_timeout_s: float = 0.0
+    stream_idle_timeout_s: float = 0.0
+    total_timeout_s: float = 0.0
 
 
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -4,6 +4,8 @@ Law: a `Settled` is the only thing that makes a charge; it repeats everything a 
 so that the ledger can be derived from the journal alone. Fields are only ever added at the end.
 """
 
+from typing import Literal
+
 import msgspec
 
 from arkwright.domain.metering import ONLINE, Circumstances, Finish, Usage, UsageSource
@@ -41,11 +43,25 @@ class Draw(msgspec.Struct, frozen=True):
     units: int
 
 
+# What became of a try at an upstream:
+#   served       it answered, or gave the last part of the answer
+#   continued    it broke off in the middle of its answer, and another went on with it
+#   outrun       another one, asked at the same time, was quicker
+#   refused      it answered with an error;  unreachable  it never saw the request;  timed_out  it was silent too long
+#   broken       it broke off, or sent what is no answer
+#   cancelled    the client hung up
+#   failed       as older journals have it
+Outcome = Literal[
+    "failed", "served", "continued", "outrun", "refused", "unreachable", "timed_out", "broken", "cancelled"
+]
+
+
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A try at an upstream that failed before the one that served; it may cost the operator money all the same.
+    """A try at an upstream; it may cost the operator money whatever became of it.
 
     No usage, and not `unknown`: it did not arrive, or was refused, which no upstream bills. `unknown`: it arrived and
-    broke off, and nobody said what it used.
+    broke off, and nobody said what it used. Where there was more than one try, the one that served stands among them
+    with what it used itself.
     """
 
     target: str
@@ -55,6 +71,8 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     status: int  # The upstream's; 0: it never answered.
     usage: Usage = Usage()
     unknown: bool = False
+    outcome: Outcome = "failed"
+    ttft_us: int | None = None  # From its start to the first token.
 
 
 class Settled(msgspec.Struct, frozen=True, omit_defaults=True, tag="settled"):

@@ -72,6 +72,7 @@ def traits(stored: dict[str, Any]) -> Traits:
         on_disconnect="stop",
         legacy_logprobs=False,
         refuses=IGNORED_FIELDS + PRIVATE_FIELDS,
+        continues=True,
     )
 
 

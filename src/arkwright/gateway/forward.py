@@ -4,7 +4,7 @@ Law: `Charging.settle` or `Charging.void` is called exactly once for each Forwar
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +16,7 @@ from arkwright.domain.journal import Attempt
 from arkwright.domain.metering import Finish, Usage
 from arkwright.gateway import failures
 from arkwright.gateway.admission import Admitted
+from arkwright.gateway.attempts import Tried
 from arkwright.gateway.charging import Metered, Served, counts_of, estimated, exact
 from arkwright.gateway.exchange import EVENT_STREAM, JSON
 from arkwright.gateway.fanout import FanOut
@@ -57,13 +58,15 @@ class Forward:
     _sent: bool  # False once it is known that the upstream never saw the request.
     _started_us: int
 
-    def __init__(self, worker: "Worker", ask: "Ask", admitted: Admitted) -> None:
+    def __init__(self, worker: "Worker", ask: "Ask", admitted: Admitted, failed: Sequence[Tried] = ()) -> None:
+        """`failed`: what was tried already, by whoever hands the request over; those targets come last."""
         exchange = ask.exchange
         self._worker = worker
         self._exchange = exchange
         self._admitted = admitted
         self._planner = ask.planner
-        self._targets = worker.fleet.choose(ask.route)
+        tried = {one.target.id for one in failed}
+        self._targets = sorted(worker.fleet.choose(ask.route), key=lambda target: target.id in tried)
         self._target = Target("", "", "", "")
         self._call: Call | FanOut | None = None
         self._patience: asyncio.TimerHandle | None = None  # How long a client that hung up is read on for.
@@ -71,7 +74,7 @@ class Forward:
         self._disconnected = False
         self._at_target = False  # Told to the fleet; its end is still to be told.
         self._dry = False  # The money ran out.
-        self._failed: list[Attempt] = []
+        self._failed = [try_.record for try_ in failed]
         self._reset()
         exchange.on_disconnect = self._on_disconnect
         exchange.on_full = self._on_full
