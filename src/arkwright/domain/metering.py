@@ -94,6 +94,7 @@ class Circumstances(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 ONLINE = Circumstances()
+THINKING = Circumstances(thinking=True)
 
 
 def video_tokens(seconds_ms: int, width: int, height: int, frames_per_second: int) -> int:
