@@ -101,7 +101,7 @@ class Gate:
     def headers(self, count: int) -> None:
         outcome = self.admitted()
         for _ in range(count):
-            self.admission.headers(outcome)
+            self.admission.header_lines(outcome)
         self.permits.give_back(outcome.permit)
 
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.request_path [--rounds N] [--requests N] [--only NAME] [--profile] [--json]`: the way of a request.
+"""`python -m benchmarks.request_path [--rounds N] [--requests N] [--only NAME] [--profile] [--json]`: a request's way.
 
 A whole worker in this process with everything on but the sockets: bytes of requests go into its connections, what it
 asks of its upstream is answered with bytes, and what it says to its clients is checked. Key, limits (requests and
@@ -44,9 +44,9 @@ from benchmarks.upstream import ANSWER
 TURN = 8
 EVENTS = 100  # Of a stream.
 _DATA = (
-    'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1,"model":"mock","choices":[{"index":0,'
-    '"delta":{"content":" word"},"logprobs":null,"finish_reason":null}]}\n\n'
-).encode()
+    b'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1,"model":"mock","choices":[{"index":0,'
+    b'"delta":{"content":" word"},"logprobs":null,"finish_reason":null}]}\n\n'
+)
 _LAST = (
     b'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1,"model":"mock","choices":[{"index":0,'
     b'"delta":{},"logprobs":null,"finish_reason":"stop"}]}\n\n'
@@ -202,8 +202,9 @@ class Host:
         for client, _ in self.clients:
             client.data_received(case.request)
         await asyncio.sleep(0)
-        while len(self._asked) < TURN or not all(wire.written for _, wire in self._asked):
-            await asyncio.sleep(0)  # Connections are being made: only in the first turn.
+        for _ in range(TURN):  # Connections are being made: only in the first turn.
+            if len(self._asked) < TURN or not all(wire.written for _, wire in self._asked):
+                await asyncio.sleep(0)
         for piece in case.pieces:
             for connection, wire in self._asked:
                 wire.written.clear()

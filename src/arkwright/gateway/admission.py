@@ -31,7 +31,6 @@ from arkwright.gateway.reservations import Reservations, Taken
 from arkwright.gateway.state import State
 from arkwright.gateway.tariffs import Tariff
 from arkwright.host.permits import MONEY, Group, Permit, Permits, Refusal
-from arkwright.wire.http import Headers
 
 NOT_FREE = Refusal(-1, "balance", None)  # It would cost money, which its organization does not spend.
 RECOGNIZED_MAX = 100_000  # Callers that are remembered until the next snapshot.
@@ -221,14 +220,14 @@ class Admission:
             free_only=wanted.principal.organization.free_only,
         )
 
-    def headers(self, outcome: Admitted | Refused) -> Headers:
+    def header_lines(self, outcome: Admitted | Refused) -> bytes:
         """How the caller's limits stand after it, for the head of the answer."""
-        group = outcome.group if isinstance(outcome, Refused) else outcome.permit.group
-        told = self._limits.headers(group)
-        if isinstance(outcome, Admitted) and outcome.cover.throughput is not None:
-            told.append((b"x-service-tier", b"reserved"))
-        if isinstance(outcome, Refused) and outcome.error.code == "insufficient_quota" and not outcome.held:
-            told.append((b"x-should-retry", b"false"))  # OpenAI's clients would ask again at once.
+        if isinstance(outcome, Admitted):
+            told = self._limits.header_lines(outcome.permit.group)
+            return told if outcome.cover.throughput is None else told + b"x-service-tier: reserved\r\n"
+        told = self._limits.header_lines(outcome.group)
+        if outcome.error.code == "insufficient_quota" and not outcome.held:
+            told += b"x-should-retry: false\r\n"  # OpenAI's clients would ask again at once.
         return told
 
     def _in_words(

@@ -5,6 +5,7 @@ off (`abort`). Every answer carries the request id.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from arkwright.basics.errors import ArkwrightError
@@ -18,12 +19,11 @@ if TYPE_CHECKING:
 
 JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
-_ALLOW_ORIGIN = (b"access-control-allow-origin", b"*")
-_EXPOSE = (
-    b"access-control-expose-headers",
-    b"x-request-id, retry-after, retry-after-ms, x-ratelimit-limit-requests, x-ratelimit-limit-tokens, "
-    b"x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, "
-    b"x-ratelimit-reset-tokens",
+_CORS = (
+    b"access-control-allow-origin: *\r\n"
+    b"access-control-expose-headers: x-request-id, retry-after, retry-after-ms, x-ratelimit-limit-requests, "
+    b"x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, "
+    b"x-ratelimit-reset-requests, x-ratelimit-reset-tokens\r\n"
 )
 
 
@@ -52,7 +52,7 @@ class Exchange:
         self.started_at = 0.0  # Event-loop time, seconds.
         self.status = 0  # Of the answer; 0 until there is one.
         self.error_class = ""  # The code of the class of the error that was the answer.
-        self.limits: Headers = []  # How the caller's limits stand, for the head of whatever answer there is.
+        self.limits = b""  # How the caller's limits stand, as lines for the head of whatever answer there is.
         # What the owner of the exchange wants to hear of.
         self.on_disconnect: Callable[[], None] | None = None
         self.on_full: Callable[[], None] | None = None
@@ -88,12 +88,11 @@ class Exchange:
         if self._ended:
             return
         self.status = status
-        headers = self._headers(content_type if body else None, extra, cors=cors)
-        if status not in (204, 304):
-            headers.append((b"content-length", b"%d" % len(body)))
+        framing = b"content-length: %d\r\n" % len(body) if status not in (204, 304) else b""
+        head = self._head(content_type if body else None, extra, framing, cors=cors)
         self.begun = True
         self._end()
-        self._connection.write(http.head(status, headers) + (b"" if self._head_only else body))
+        self._connection.write(head if self._head_only else head + body)
         self._connection.exchange_ended(self)
 
     def fail(self, error: ArkwrightError, extra: Headers | None = None) -> None:
@@ -123,12 +122,10 @@ class Exchange:
         self._chunked = length is None and self._connection.can_chunk
         if length is None and not self._chunked:
             self.keep_alive = False  # An HTTP/1.0 client learns the end of a stream from the close.
-        headers = self._headers(content_type, extra, cors=cors)
+        framing = b"content-length: %d\r\n" % length if length is not None else b""
         if self._chunked:
-            headers.append((b"transfer-encoding", b"chunked"))
-        elif length is not None:
-            headers.append((b"content-length", b"%d" % length))
-        self._connection.write(http.head(status, headers))
+            framing = b"transfer-encoding: chunked\r\n"
+        self._connection.write(self._head(content_type, extra, framing, cors=cors))
 
     def write(self, data: bytes) -> None:
         if not self._ended and data and not self._head_only:
@@ -164,15 +161,24 @@ class Exchange:
         self._ended = True
         self.on_disconnect = self.on_full = self.on_drained = None
 
-    def _headers(self, content_type: bytes | None, extra: Headers | None, *, cors: bool) -> Headers:
-        headers: Headers = [(b"x-request-id", self.request_id.encode())]
-        if content_type is not None:
-            headers.append((b"content-type", content_type))
-        if cors:
-            headers += (_ALLOW_ORIGIN, _EXPOSE)
-        if not self.keep_alive:
-            headers.append((b"connection", b"close"))
-        headers += self.limits
-        if extra:
-            headers += extra
-        return headers
+    def _head(self, content_type: bytes | None, extra: Headers | None, framing: bytes, *, cors: bool) -> bytes:
+        return b"%b%b%b%bx-request-id: %b\r\n\r\n" % (
+            _beginning(self.status, content_type, cors, self.keep_alive),
+            self.limits,
+            http.lines(extra) if extra else b"",
+            framing,
+            self.request_id.encode(),
+        )
+
+
+@lru_cache(256)
+def _beginning(status: int, content_type: bytes | None, cors: bool, keep_alive: bool) -> bytes:
+    """What the heads of all answers of a kind have in common."""
+    return b"".join(
+        (
+            http.status_line(status),
+            b"content-type: %b\r\n" % content_type if content_type is not None else b"",
+            _CORS if cors else b"",
+            b"" if keep_alive else b"connection: close\r\n",
+        )
+    )

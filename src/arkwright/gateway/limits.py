@@ -14,7 +14,6 @@ from arkwright.gateway.state import State
 from arkwright.host.limit_words import Line
 from arkwright.host.permits import Group, Permits, Refusal
 from arkwright.wire import openai_limits
-from arkwright.wire.http import Headers
 
 
 class Coverage(NamedTuple):
@@ -42,21 +41,12 @@ class Limits:
         group = self._permits.group(organization.lease_row, lines, prepaid=organization.billing == "prepaid")
         return Coverage(group, covering)
 
-    def headers(self, group: Group) -> Headers:
+    def header_lines(self, group: Group) -> bytes:
         """How the tightest windows stand now."""
         if not group.windows:
-            return []
+            return b""
         standing = self._permits.standing(group)
-        told: Headers = []
-        if standing.requests_cap:
-            told += openai_limits.headers(
-                b"requests", standing.requests_cap, standing.requests_left, standing.requests_reset_ms
-            )
-        if standing.tokens_cap:
-            told += openai_limits.headers(
-                b"tokens", standing.tokens_cap, standing.tokens_left, standing.tokens_reset_ms
-            )
-        return told
+        return openai_limits.header_lines(standing[:3], standing[3:])
 
 
 def line_of(limit: Limit, hosts: int) -> Line:

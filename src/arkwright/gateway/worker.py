@@ -151,7 +151,7 @@ class Worker:
         if isinstance(admitted, Refused) and admitted.held and self.loop.time() < wait_until:
             self.loop.call_later(HOLD_POLL_S, self._admit_again, ask, wait_until)
             return
-        ask.exchange.limits = self._admission.headers(admitted)
+        ask.exchange.limits = self._admission.header_lines(admitted)
         if isinstance(admitted, Refused):
             raise admitted.error
         self.charging.intend(admitted, ask.exchange)

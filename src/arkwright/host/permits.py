@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from arkwright.domain import limits
-from arkwright.domain.limits import BUCKETS, FIRST, NEWEST, PAST, REQUESTS, TOKENS, What
+from arkwright.domain.limits import BUCKETS, FIRST, PAST, REQUESTS, TOKENS, What
 from arkwright.host.leases import SLOTS_USED_AT, Slot
 from arkwright.host.limit_words import DAILY, INT64_MAX, MONTHLY, PER_SLOT, Line, last_row, locks
 
@@ -74,6 +74,15 @@ class Windows(NamedTuple):
     tokens_first: int
 
 
+class OneWindow(NamedTuple):
+    """One of them, where it has a cap."""
+
+    at: int
+    cap: int
+    past: int
+    first: int
+
+
 class Budget(NamedTuple):
     """Where a row's money is counted."""
 
@@ -88,7 +97,7 @@ class Group:
 
     __slots__ = (
         "balance", "budgets", "concurrent", "held", "limited", "lines", "lock", "money", "places", "prepaid",
-        "unlock", "windows",
+        "request_windows", "token_windows", "unlock", "windows",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, lease_row: int, lines: tuple[Line, ...], *, prepaid: bool) -> None:
@@ -102,6 +111,16 @@ class Group:
         self.balance, self.held = slot.places(lease_row)
         self.windows = tuple(
             _windows(at, line) for at, line in both if line.requests is not None or line.tokens is not None
+        )
+        self.request_windows = tuple(
+            OneWindow(one.at, one.requests, one.requests_past, one.requests_first)
+            for one in self.windows
+            if one.requests < _NO_CAP
+        )
+        self.token_windows = tuple(
+            OneWindow(one.at, one.tokens, one.tokens_past, one.tokens_first)
+            for one in self.windows
+            if one.tokens < _NO_CAP
         )
         self.concurrent = tuple((at + PER_SLOT, line.concurrent) for at, line in both if line.concurrent is not None)
         self.budgets = tuple(
@@ -270,18 +289,27 @@ class Permits:
     def standing(self, group: Group) -> Standing:
         """What is left of the tightest windows. Read without the lock: what others take meanwhile is not in it."""
         now_ms = self.clock() // 1_000_000
-        windows = group.windows
-        requests = [(window.at, window.requests) for window in windows if window.requests < _NO_CAP]
-        tokens = [(window.at, window.tokens) for window in windows if window.tokens < _NO_CAP]
-        return Standing(*self._tightest(requests, REQUESTS, now_ms), *self._tightest(tokens, TOKENS, now_ms))
+        return Standing(
+            *self._tightest(group.request_windows, REQUESTS, now_ms),
+            *self._tightest(group.token_windows, TOKENS, now_ms),
+        )
 
-    def _tightest(self, windows: list[tuple[int, int]], what: What, now_ms: int) -> tuple[int, int, int]:
+    def _tightest(self, windows: tuple[OneWindow, ...], what: What, now_ms: int) -> tuple[int, int, int]:
+        """Most often a request has just been counted, so that the second that runs tells when the window is empty."""
         words, tightest, least, second = self._words, (0, 0, 0), _NO_CAP, now_ms // 1_000
-        for at, cap in windows:
-            slid = words[at + NEWEST] == second
-            left = cap - (limits.held(words, at, what) if slid else limits.counted(words, at, what, second))
+        bucket = second % BUCKETS
+        for at, cap, past, first in windows:
+            if words[at] == second:
+                newest = words[first + bucket]
+                left = cap - words[past] - newest
+            else:
+                newest, left = 0, cap - limits.counted(words, at, what, second)
             if left < least:
-                least, tightest = left, (cap, max(0, left), limits.empty_in_ms(words, at, what, now_ms))
+                least = left
+                reset_ms = (
+                    (second + BUCKETS) * 1_000 - now_ms if newest else limits.empty_in_ms(words, at, what, now_ms)
+                )
+                tightest = (cap, left if left > 0 else 0, reset_ms)
         return tightest
 
     # Whether there is room: all of it under the lock

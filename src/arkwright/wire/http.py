@@ -15,10 +15,9 @@ def status_line(status: int) -> bytes:
     return _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n".encode()
 
 
-def head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A whole response head, blank line included. Names and values must already be free of CR and LF."""
-    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-    return status_line(status) + lines + b"\r\n"
+def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Header lines of a head. Names and values must already be free of CR and LF."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 def chunk(data: bytes) -> bytes:

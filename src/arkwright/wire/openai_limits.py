@@ -1,6 +1,6 @@
 """Rate limits as OpenAI tells them: headers on every answer, and durations such as `1s`, `6m0s` or `12ms`."""
 
-from arkwright.wire.http import Headers
+from functools import lru_cache
 
 
 def duration(ms: int) -> str:
@@ -15,10 +15,26 @@ def duration(ms: int) -> str:
     return f"{hours}h{minutes}m{seconds}s" if hours else f"{minutes}m{seconds}s"
 
 
-def headers(what: bytes, cap: int, left: int, reset_ms: int) -> Headers:
-    """`what`: requests or tokens, as the tightest window of the minute has them."""
-    return [
-        (b"x-ratelimit-limit-" + what, b"%d" % cap),
-        (b"x-ratelimit-remaining-" + what, b"%d" % left),
-        (b"x-ratelimit-reset-" + what, duration(reset_ms).encode()),
-    ]
+def header_lines(requests: tuple[int, int, int], tokens: tuple[int, int, int]) -> bytes:
+    """Of each the cap, what is left, and milliseconds until all of it is; a cap of 0: there is none, and no line."""
+    if requests[0] and tokens[0]:  # As most callers have it, and this is said with every answer.
+        return _BOTH % (
+            requests[0], requests[1], _reset(requests[2]), tokens[0], tokens[1], _reset(tokens[2])
+        )  # fmt: skip
+    said = b""
+    for lines, (cap, left, reset_ms) in ((_REQUESTS, requests), (_TOKENS, tokens)):
+        if cap:
+            said += lines % (cap, left, _reset(reset_ms))
+    return said
+
+
+_REQUESTS, _TOKENS = (
+    b"x-ratelimit-limit-%b: %%d\r\nx-ratelimit-remaining-%b: %%d\r\nx-ratelimit-reset-%b: %%b\r\n" % (what, what, what)
+    for what in (b"requests", b"tokens")
+)
+_BOTH = _REQUESTS + _TOKENS
+
+
+@lru_cache(4096)
+def _reset(ms: int) -> bytes:
+    return duration(ms).encode()
