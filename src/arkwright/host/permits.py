@@ -74,15 +74,6 @@ class Windows(NamedTuple):
     tokens_first: int
 
 
-class OneWindow(NamedTuple):
-    """One of them, where it has a cap."""
-
-    at: int
-    cap: int
-    past: int
-    first: int
-
-
 class Budget(NamedTuple):
     """Where a row's money is counted."""
 
@@ -112,16 +103,9 @@ class Group:
         self.windows = tuple(
             _windows(at, line) for at, line in both if line.requests is not None or line.tokens is not None
         )
-        self.request_windows = tuple(
-            OneWindow(one.at, one.requests, one.requests_past, one.requests_first)
-            for one in self.windows
-            if one.requests < _NO_CAP
-        )
-        self.token_windows = tuple(
-            OneWindow(one.at, one.tokens, one.tokens_past, one.tokens_first)
-            for one in self.windows
-            if one.tokens < _NO_CAP
-        )
+        # Those with a cap: where, the cap, the words of it.
+        self.request_windows = tuple(one[:4] for one in self.windows if one.requests < _NO_CAP)
+        self.token_windows = tuple((one.at, *one[4:]) for one in self.windows if one.tokens < _NO_CAP)
         self.concurrent = tuple((at + PER_SLOT, line.concurrent) for at, line in both if line.concurrent is not None)
         self.budgets = tuple(
             Budget(at, at + PER_SLOT + shared.slots, line.daily_nano, line.monthly_nano)
@@ -294,7 +278,9 @@ class Permits:
             *self._tightest(group.token_windows, TOKENS, now_ms),
         )
 
-    def _tightest(self, windows: tuple[OneWindow, ...], what: What, now_ms: int) -> tuple[int, int, int]:
+    def _tightest(
+        self, windows: tuple[tuple[int, int, int, int], ...], what: What, now_ms: int
+    ) -> tuple[int, int, int]:
         """Most often a request has just been counted, so that the second that runs tells when the window is empty."""
         words, tightest, least, second = self._words, (0, 0, 0), _NO_CAP, now_ms // 1_000
         bucket = second % BUCKETS
@@ -306,10 +292,9 @@ class Permits:
                 newest, left = 0, cap - limits.counted(words, at, what, second)
             if left < least:
                 least = left
-                reset_ms = (
-                    (second + BUCKETS) * 1_000 - now_ms if newest else limits.empty_in_ms(words, at, what, now_ms)
-                )
-                tightest = (cap, left if left > 0 else 0, reset_ms)
+                soon = (second + BUCKETS) * 1_000 - now_ms
+                empty_ms = soon if newest else limits.empty_in_ms(words, at, what, now_ms)
+                tightest = (cap, left if left > 0 else 0, empty_ms)
         return tightest
 
     # Whether there is room: all of it under the lock
