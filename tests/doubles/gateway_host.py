@@ -28,7 +28,7 @@ from arkwright.gateway.router import check, route
 from arkwright.gateway.state import State
 from arkwright.gateway.worker import Worker
 from arkwright.host.leases import LeaseWords
-from arkwright.store.journal import JournalWriter
+from arkwright.store.journal import Writer, open_journal
 from tests.doubles.journals import records_in
 
 UNIT = 10**12
@@ -69,7 +69,7 @@ class GatewayHost:
     worker: Worker
     words: LeaseWords
     lot_words: LeaseWords
-    writer: JournalWriter
+    writer: Writer
     journal_dir: Path
     port: int
     _made: list[Settings]
@@ -200,7 +200,7 @@ async def start(tmp_path: Path, content: Snapshot, **settings: Any) -> GatewayHo
     lot_words = LeaseWords.create(made.paths.lot_words, 1, rows=16, slots=4)
     slot = words.claim_slot(os.getpid(), "w_test")
     lots = Lots(lot_words, lot_words.claim_slot(os.getpid(), "w_test"))
-    writer = JournalWriter(
+    writer = open_journal(
         made.paths.journal,
         incarnation="w_test",
         host="host_test",

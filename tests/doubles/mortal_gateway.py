@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from arkwright import app
-from arkwright.gateway import charging, idempotency
+from arkwright.gateway import charging, idempotency, process
 from arkwright.store import answers, journal
+from tests.doubles.both_journals import Watched
 
 
 def die() -> None:
@@ -53,7 +54,7 @@ STEPS: dict[str, Callable[[], None]] = {
     "sent": lambda: after(charging.Charging, "intend"),
     "half kept": half_kept,
     "kept": lambda: after(answers.Entry, "keep"),
-    "appended": lambda: after(journal.JournalWriter, "append", lambda _, __, ___, told=None: told is not None),
+    "appended": lambda: after(Watched, "append", lambda _, __, ___, told=None: told is not None),
     "written": lambda: after(journal.Disk, "write", lambda _, __, ___, data: b"settled" in bytes(data)),
     "durable": lambda: instead(idempotency.Recorded, "tell"),
     "told": lambda: instead(answers.Entry, "done"),
@@ -62,5 +63,6 @@ STEPS: dict[str, Callable[[], None]] = {
 
 
 if __name__ == "__main__":
+    setattr(process, "open_journal", Watched)  # noqa: B010 - a function is replaced on purpose
     STEPS[sys.argv[1]]()
     raise SystemExit(app.main(["gateway"]))

@@ -21,7 +21,13 @@ from arkwright.host.permits import Permits
 from arkwright.store import charge_rows, leases, ledger, settlement
 from arkwright.store.journal import Disk, JournalWriter
 from arkwright.store.journal_reader import JournalReader
+from tests.doubles.both_journals import Watched
 
+# Points of the journal's disk: a native writer is given a disk in Python for them.
+DISK = {
+    "before the write", "half written", "written, not synced", "synced, not told", "segment not made",
+    "segment made, no record",
+}  # fmt: skip
 Trap = Callable[[], None]
 Arm = Callable[[Trap], None]
 
@@ -78,6 +84,16 @@ def after(owner: Any, name: str) -> Arm:
 
         asynchronous = inspect.iscoroutinefunction(step)
         setattr(owner, name, awaited if asynchronous else iterated if inspect.isasyncgenfunction(step) else returned)
+
+    return arm
+
+
+def each(*arms: Arm) -> Arm:
+    """Wherever this process passes first: a life has one of them only."""
+
+    def arm(passed: Trap) -> None:
+        for one in arms:
+            one(passed)
 
     return arm
 
@@ -159,8 +175,8 @@ GATEWAY: dict[str, tuple[Arm, int]] = {
     "intent appended": (after(Charging, "intend"), 300),
     "amid a stream": (after(Exchange, "write"), 600),
     "collected, no record": (after(Permits, "settle"), 300),
-    "before an append": (before(JournalWriter, "append"), 600),
-    "after an append": (after(JournalWriter, "append"), 600),
+    "before an append": (each(before(JournalWriter, "append"), before(Watched, "append")), 600),
+    "after an append": (each(after(JournalWriter, "append"), after(Watched, "append")), 600),
     "before the write": (before(Disk, "write"), 60),
     "half written": (half_written, 60),
     "written, not synced": (before(Disk, "sync"), 60),

@@ -1,6 +1,7 @@
 """Kill -9 at named points under real requests: nothing lost, doubled or kept. The short form of `torture`."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from arkwright.store.database import Database
 from tests.exactness import mutants
 from tests.exactness.scene import Scene
-from tests.exactness.torture import DEPOSIT_PICO, Report, Torture
+from tests.exactness.torture import DEPOSIT_PICO, Report, Torture, Writer
 
 pytestmark = pytest.mark.anyio
 
@@ -22,9 +23,13 @@ async def killed(
     seed: int = 7,
     mutant: str = "",
     power_cut: bool | None = None,
+    writer: Writer | None = None,
 ) -> Report:
     scene = Scene(database, root, DEPOSIT_PICO)
-    async with scene, Torture(scene, seed, mutant=mutant, power_cut=power_cut) as torture, asyncio.timeout(120):
+    async with AsyncExitStack() as stack, asyncio.timeout(120):
+        await stack.enter_async_context(scene)  # It knows its port only now.
+        torture = Torture(scene, seed, mutant=mutant, power_cut=power_cut, writer=writer)
+        await stack.enter_async_context(torture)
         return await torture.run(kills=kills, requests=requests, clients=12, checkpoint_kills=kills // 2)
 
 
@@ -40,11 +45,14 @@ async def test_nothing_is_lost_doubled_or_kept(database: Database, tmp_path: Pat
     assert report.broken > 0, "nothing was ever interrupted"
 
 
-@pytest.mark.parametrize(("mutant", "power_cut"), [("ack before fsync", True), ("buffered write", False)])
+@pytest.mark.parametrize(
+    ("mutant", "power_cut", "writer"),
+    [("ack before fsync", True, "python"), ("buffered write", False, "python"), ("buffered write", False, "native")],
+)
 async def test_an_answer_that_is_not_on_the_disk_is_found_out(
-    database: Database, tmp_path: Path, mutant: str, power_cut: bool
+    database: Database, tmp_path: Path, mutant: str, power_cut: bool, writer: Writer
 ) -> None:
-    report = await killed(database, tmp_path, kills=20, requests=300, mutant=mutant, power_cut=power_cut)
+    report = await killed(database, tmp_path, kills=20, requests=300, mutant=mutant, power_cut=power_cut, writer=writer)
     assert report.lost, f"{mutant!r} passes for right: {report}"
 
 

@@ -20,6 +20,7 @@ import tempfile
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import uvloop
@@ -37,6 +38,8 @@ from tests.exactness.victims import Doom
 
 DEPOSIT_PICO = 10**17
 HOLDS_GONE_S = 5.0
+Writer = Literal["python", "native"]
+WRITERS: tuple[Writer, ...] = ("python", "native")
 _REACHED_S = 4.0  # A life that does not come to its point by then is ended from outside.
 
 
@@ -65,13 +68,17 @@ class Report(msgspec.Struct):
 class Torture:
     """`async with Torture(scene, seed) as torture: await torture.run(kills=…, requests=…)`."""
 
-    def __init__(self, scene: Scene, seed: int, *, mutant: str = "", power_cut: bool | None = None) -> None:
+    def __init__(
+        self, scene: Scene, seed: int, *, mutant: str = "", power_cut: bool | None = None, writer: Writer | None = None
+    ) -> None:
+        """`power_cut`, `writer` None: now the one, now the other."""
         self.report = Report({}, 0, 0)
         self.traffic = Traffic(scene.port, [PREPAID, PREPAID, POSTPAID])
         self._scene = scene
         self._chance = random.Random(seed)
         self._mutant = mutant
         self._power_cut = power_cut
+        self._writer = writer
         self._stop = asyncio.Event()
         self._calm = asyncio.Event()  # Set: whoever starts now is not doomed.
         self._births = asyncio.Event()
@@ -127,7 +134,8 @@ class Torture:
         """One victim: born, doomed, dead, born again."""
         while not self._stop.is_set():
             await self._births.wait()
-            doom = Doom(mutant=self._mutant) if self._calm.is_set() else self._next_doom(name, known)
+            calm = Doom(mutant=self._mutant, writer=self._writer or "")
+            doom = calm if self._calm.is_set() else self._next_doom(name, known)
             await self._live(name, doom)
 
     def _next_doom(self, name: str, known: dict[str, tuple[Arm, int]], where: str = "") -> Doom:
@@ -139,7 +147,8 @@ class Torture:
             self._chance.shuffle(queue)
         point, most = queue.pop()
         cut = self._chance.random() < 0.5 if self._power_cut is None else self._power_cut
-        return Doom(point, self._chance.randint(1, most), cut, self._mutant)
+        writer = self._chance.choice(WRITERS) if self._writer is None else self._writer
+        return Doom(point, self._chance.randint(1, most), cut, self._mutant, writer)
 
     async def _live(self, name: str, doom: Doom, *, epoch: bool = False) -> None:
         process = self._scene.born(name, doom, epoch=epoch)

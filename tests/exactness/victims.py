@@ -5,10 +5,12 @@ with `power_cut`, what is written and not synced dies with the process.
 """
 
 import asyncio
+import functools
 import importlib
 import os
 import time
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -18,7 +20,8 @@ from arkwright.control.settler import Settler
 from arkwright.gateway import process as gateway_process
 from arkwright.host.leases import LeaseWords
 from arkwright.store.database import Database
-from arkwright.store.journal import Disk
+from arkwright.store.journal import Disk, JournalWriter
+from tests.doubles.both_journals import Watched
 from tests.exactness import points
 
 HOST = "host_a"
@@ -26,12 +29,16 @@ _SYNC_S = 0.003  # What a disk takes: time in which a wrong answer can get away.
 
 
 class Doom(msgspec.Struct, frozen=True):
-    """Where this life ends. `point` empty: nowhere. `mutant`: which fault of `mutants` the code is given first."""
+    """Where this life ends. `point` empty: nowhere. `mutant`: which fault of `mutants` the code is given first.
+
+    `writer`: of a gateway's journal; empty: the one that the product chooses.
+    """
 
     point: str = ""
     passages: int = 1
     power_cut: bool = False
     mutant: str = ""
+    writer: Literal["", "python", "native"] = ""
 
 
 def cut_power() -> None:
@@ -59,6 +66,11 @@ def serve(data_dir: str, port: int, doom: Doom) -> None:
     settings = Settings(data_dir=data_dir, port=port, host="127.0.0.1", segment_bytes=200_000)
     _silence(settings.paths.logs / "gateway.log")
     _doomed(points.GATEWAY, doom)
+    if doom.writer:
+        # Where nothing is done to the disk, the native writer keeps its own.
+        disk = Disk() if doom.power_cut or doom.mutant or doom.point in points.DISK else None
+        made = JournalWriter if doom.writer == "python" else Watched
+        setattr(gateway_process, "open_journal", functools.partial(made, disk=disk))  # noqa: B010
     gateway_process.serve(settings)
 
 

@@ -19,7 +19,7 @@ from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.lots import Lots
 from arkwright.host.leases import Slot
 from arkwright.host.permits import Permits
-from arkwright.store.journal import JournalWriter
+from arkwright.store.journal import Writer
 from arkwright.store.journal_reader import Position
 from arkwright.wire.openai_usage import Counts
 
@@ -85,7 +85,7 @@ def unrecorded() -> Unavailable:
 class Charging:
     """The one door from a worker's requests to its journal and its lease words."""
 
-    def __init__(self, journal: JournalWriter | None, slot: Slot, lots: Lots | None = None) -> None:
+    def __init__(self, journal: Writer | None, slot: Slot, lots: Lots | None = None) -> None:
         self._journal = journal
         self.permits = Permits(slot)
         self.lots = lots

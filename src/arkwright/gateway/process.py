@@ -26,7 +26,7 @@ from arkwright.gateway.state import State, read_snapshot
 from arkwright.gateway.worker import Worker
 from arkwright.host import lifeline
 from arkwright.host.leases import LeaseWords, Slot
-from arkwright.store.journal import JournalFailed, JournalWriter
+from arkwright.store.journal import JournalFailed, Writer, open_journal
 
 SNAPSHOT_POLL_S = 0.05
 SWEEP_S = 0.25
@@ -95,10 +95,10 @@ class _Process:
         words = LeaseWords.open(self._paths.lot_words)
         return Lots(words, words.claim_slot(os.getpid(), incarnation))
 
-    def _journal(self, loop: asyncio.AbstractEventLoop, incarnation: str, slot: Slot) -> JournalWriter | None:
+    def _journal(self, loop: asyncio.AbstractEventLoop, incarnation: str, slot: Slot) -> Writer | None:
         """None when nothing can be written (a full disk): the worker then answers 503, and says why on /readyz."""
         try:
-            return JournalWriter(
+            return open_journal(
                 self._paths.journal,
                 incarnation=incarnation,
                 host=self._paths.host_id.read_text().strip(),

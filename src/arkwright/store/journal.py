@@ -14,7 +14,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, Protocol
 
+from arkwright.basics import native
 from arkwright.basics.clock import now_us
 from arkwright.basics.errors import Unavailable
 from arkwright.domain import journal as records
@@ -55,6 +57,19 @@ class Disk:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+class Writer(Protocol):
+    """What both writers offer, this one and the native one."""
+
+    @property
+    def incarnation(self) -> str: ...
+    @property
+    def place(self) -> tuple[int, int, int, bytes]: ...
+    @property
+    def failed(self) -> BaseException | None: ...
+    def append(self, payload: bytes, on_durable: Callable[[], None] | None = None) -> None: ...
+    def close(self) -> None: ...
 
 
 class JournalWriter:
@@ -226,6 +241,16 @@ class JournalWriter:
             if fd >= 0:
                 os.close(fd)
         self._fd = self._lock = -1
+
+
+def open_journal(journal_dir: Path, **given: Any) -> Writer:
+    """As `JournalWriter(journal_dir, …)`, but by the native writer where there is one (`_journal.pyx`)."""
+    if native.WANTED:
+        with contextlib.suppress(ImportError):
+            from arkwright.store._journal import Journal
+
+            return Journal(journal_dir, **given)
+    return JournalWriter(journal_dir, **given)
 
 
 def segment_name(number: int) -> str:

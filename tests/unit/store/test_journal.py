@@ -16,6 +16,14 @@ from arkwright.domain import journal as records
 from arkwright.store.frames import HEADER_BYTES, Flaw, Frame, encode, hash_of
 from arkwright.store.journal import Disk, JournalFailed, JournalWriter
 from arkwright.store.journal_reader import START, JournalReader, Position, incarnations
+from tests.doubles import both_journals
+
+
+@pytest.fixture(params=["python", "native"], autouse=True)
+def writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything here holds for both writers."""
+    both_journals.in_modules(monkeypatch, request.param, __name__)
+    return str(request.param)
 
 
 class Inline:
@@ -383,30 +391,33 @@ def test_records_put_in_twice_or_elsewhere_break_the_chain(tmp_path: Path) -> No
     assert [flaw.kind for flaw in flaws] == ["chain"]
 
 
+ROOT = Path(__file__).parents[3]
 WRITER = """
 import asyncio, os, sys
 from pathlib import Path
-from arkwright.store.journal import JournalWriter
+from tests.doubles.both_journals import writer
 
 async def main() -> None:
-    writer = JournalWriter(Path(sys.argv[1]), incarnation=sys.argv[2], host="h", slot=0, segment_bytes=20_000,
-                           call_soon_threadsafe=asyncio.get_running_loop().call_soon_threadsafe)
+    made = writer(sys.argv[3])
+    writing = made(Path(sys.argv[1]), incarnation=sys.argv[2], host="h", slot=0, segment_bytes=20_000,
+                   call_soon_threadsafe=asyncio.get_running_loop().call_soon_threadsafe)
     number = 0
     while True:
         for _ in range(7):
             number += 1
-            writer.append(b"payload %d" % number, lambda number=number: os.write(1, b"%d\\n" % number))
+            writing.append(b"payload %d" % number, lambda number=number: os.write(1, b"%d\\n" % number))
         await asyncio.sleep(0)
 
 asyncio.run(main())
 """
 
 
-def test_killed_at_any_moment_what_was_acknowledged_is_there(tmp_path: Path) -> None:
+def test_killed_at_any_moment_what_was_acknowledged_is_there(tmp_path: Path, writer: str) -> None:
     total = 0
     for round_ in range(6):
         name = f"inc_{round_}"
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), name], stdout=subprocess.PIPE)
+        started = [sys.executable, "-c", WRITER, str(tmp_path), name, writer]
+        process = subprocess.Popen(started, stdout=subprocess.PIPE, cwd=ROOT)
         assert process.stdout is not None
         acked = b""
         while acked.count(b"\n") < 300 + 211 * round_:

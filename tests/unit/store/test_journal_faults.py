@@ -10,11 +10,19 @@ import pytest
 from arkwright.store.frames import HEADER_BYTES, Flaw, Frame
 from arkwright.store.journal import Disk, JournalFailed, JournalWriter, segment_name
 from arkwright.store.journal_reader import START, JournalReader, Position
+from tests.doubles import both_journals
 from tests.unit.store.test_journal import Inline, payloads_of, read, some, write
 
 
+@pytest.fixture(params=["python", "native"], autouse=True)
+def writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything here holds for both writers."""
+    both_journals.in_modules(monkeypatch, request.param, __name__, write.__module__)
+    return str(request.param)
+
+
 @pytest.fixture
-def journal(tmp_path: Path) -> Path:
+def journal(tmp_path: Path, writer: str) -> Path:
     """Five segments or more of forty records, each in a commit of its own."""
     assert len(write(tmp_path, some(40), segment_bytes=700, each=True)) == 40
     assert len(JournalReader(tmp_path, "inc_a").segments()) >= 5
