@@ -1,4 +1,4 @@
-"""`python -m benchmarks.gateway [--rounds N] [--seconds S] [--variants python,pump] [--profile FOLDER]`.
+"""`python -m benchmarks.gateway [--peers] [--rounds N] [--seconds S] [--variants python,pump] [--phases plain,…]`.
 
 The gateway has one core, mock and load have the other. Contenders take turns, so that a noisy neighbour slows all
 alike; what is compared is CPU time, and its ratio to nginx in the same round.
@@ -6,103 +6,141 @@ alike; what is compared is CPU time, and its ratio to nginx in the same round.
 
 import argparse
 import os
-import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.gateway import nginx, ours, plain, profile
+from benchmarks.gateway import memory, nginx, ours, plain, profile, report, timed, workers
+from benchmarks.gateway.contenders import Field, Start, field_of, say, starts
+from benchmarks.gateway.peers import PEERS
 from benchmarks.gateway.plain import Plain
-from benchmarks.gateway.processes import Missing, Running, cores
-from benchmarks.table import spread, table
+from benchmarks.gateway.processes import Running, cores
+from benchmarks.table import spread
 
-REFERENCE = nginx.NAME
-
-
-def contenders(stack: ExitStack, upstream: int, variants: Sequence[str], directory: Path) -> list[Running]:
-    """All that could be started, ours first; who could not is said at once."""
-    core, _ = cores()
-    found = []
-    for variant in variants:
-        made = ours.gateway(ours.snapshot(upstream), directory / variant, core, variant=variant)
-        try:
-            found += stack.enter_context(made)
-        except Missing as why:
-            say(f"arkwright ({variant}) is left out: {why}")
-    found.append(stack.enter_context(nginx.peer(upstream, directory / "nginx-peer", core)))
-    return found
+QUICK = ("plain", "latency", "streams", "bodies")
+BIG_CONNECTIONS = 8
+PROMPT_BYTES, IMAGE_BYTES = 128 * 1024, 2 * 1024 * 1024
 
 
-def measure_plain(all_running: list[Running], given: argparse.Namespace, directory: Path) -> dict[str, list[Plain]]:
-    """Each in turn, round by round; the first round warms up and is left out."""
-    _, load_core = cores()
-    scripts = {one.name: plain.script(one, plain.body(one.model), directory) for one in all_running}
-    rounds: dict[str, list[Plain]] = {one.name: [] for one in all_running}
-    for number in range(given.rounds + 1):
-        for one in all_running:
-            seconds = given.seconds if number else min(given.seconds, 2.0)
-            rounds[one.name].append(plain.measure(one, scripts[one.name], core=load_core, seconds=seconds))
-    for one in all_running:
-        if one.check is not None:
-            answered, charged = sum(found.requests for found in rounds[one.name]), int(one.check())
-            if not answered <= charged <= answered + plain.CONNECTIONS * (given.rounds + 1):
-                raise SystemExit(f"{one.name}: {answered} requests were answered, {charged} were charged")
-    return {name: found[1:] for name, found in rounds.items()}
+class Run:
+    """One run: its options, its directory, who could not be had, and what must be said below the tables."""
 
+    def __init__(self, given: argparse.Namespace, directory: Path) -> None:
+        self.given = given
+        self.directory = directory
+        self.missing: dict[str, str] = {}
+        self.notes: list[str] = []
+        self.variants = ours.chosen(given.variants.split(","))
+        self.wanted: dict[str, Start] = starts(self.variants, list(PEERS) if given.peers else [])
 
-def report_plain(rounds: dict[str, list[Plain]]) -> str:
-    reference = rounds[REFERENCE]
-    rows = []
-    for name, found in rounds.items():
-        ratios = [mine.per_cpu_second / its.per_cpu_second for mine, its in zip(found, reference, strict=True)]
-        rows.append(
-            [
-                name,
-                spread([one.per_cpu_second for one in found], ",.0f"),
-                spread(ratios, ".2f"),
-                spread([one.cpu_us for one in found], ".1f"),
-                spread([one.per_second for one in found], ",.0f"),
-                spread([one.share for one in found], ".2f"),
-            ]
-        )
-    head = ["64 connections, 0.6 KB in, 1 KB out", "requests a CPU-second", "x nginx", "CPU us a request", "requests/s",
-            "CPU share"]  # fmt: skip
-    return table(head, rows)
+    def answering(self, phases: list[str]) -> None:
+        """Those phases whose upstream answers at once."""
+        place = self.directory / "answering"
+        with nginx.mock(place / "mock", cores()[1]) as port, field_of(port, place, self.wanted, self.missing) as field:
+            if self.given.profile:
+                self.profiled(field)
+                return
+            if "plain" in phases:
+                say(report.plain(self.plain(field)) + "\n")
+            if "latency" in phases:
+                say(report.latency(self.latency(field)) + "\n")
+            if "bodies" in phases:
+                prompts = self.loaded(field, "128 KB prompts", lambda model: plain.body(model, PROMPT_BYTES))
+                images = self.loaded(field, "2 MB images", lambda model: plain.image_body(model, IMAGE_BYTES))
+                say(report.bodies(prompts, images) + "\n")
+            self.notes += field.notes
 
+    def plain(self, field: Field) -> dict[str, list[Plain]]:
+        scripts = {one.name: plain.script(one, plain.body(one.model), field.directory) for one in field.running}
+        answered = {one.name: 0 for one in field.running}
 
-def profiled(all_running: list[Running], folder: Path, directory: Path) -> None:
-    for one in all_running:
-        if one.name.startswith(ours.NAME):
-            lua = plain.script(one, plain.body(one.model), directory)
-            say("\n".join(profile.record(one, lua, cores()[1], folder)))
+        def measure(one: Running) -> Plain:
+            seconds = self.given.seconds if answered[one.name] else one.warm_s
+            found = plain.measure(one, scripts[one.name], seconds)
+            answered[one.name] += found.requests
+            return found
 
+        rounds = field.turns("plain", self.given.rounds, measure)
+        for one in field.running:
+            if one.charged is not None:  # What was on its way when the load ended was answered to nobody.
+                missed, most = one.charged() - answered[one.name], plain.CONNECTIONS * (self.given.rounds + 1)
+                if not 0 <= missed <= most:
+                    raise SystemExit(f"{one.name}: {answered[one.name]} were answered, {one.charged()} charged")
+                self.notes.append(f"{one.name}: {one.charged():,} requests charged, {answered[one.name]:,} answered")
+        return rounds
 
-def say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    def latency(self, field: Field) -> dict[str, list[timed.Latency]]:
+        def measure(one: Running) -> timed.Latency:
+            if one is field.direct:
+                disk.append(timed.disk_us(field.directory))
+            return timed.latency(one, plain.body(one.model), self.given.seconds)
+
+        disk: list[tuple[int, int]] = []
+        found = field.turns("latency", self.given.rounds, measure, direct=True)
+        p50, p99 = ([one[at] / 1000 for one in disk] for at in (0, 1))
+        self.notes.append(f"a write of 1 KB and its fdatasync on this disk: p50 {spread(p50)} ms, p99 {spread(p99)} ms")
+        return found
+
+    def loaded(self, field: Field, what: str, content: Callable[[str], bytes]) -> dict[str, list[Plain]]:
+        scripts = {one.name: plain.script(one, content(one.model), field.directory) for one in field.running}
+
+        def measure(one: Running) -> Plain:
+            return plain.measure(one, scripts[one.name], 1, connections=BIG_CONNECTIONS)
+
+        return field.turns(what, self.given.rounds, measure)
+
+    def streams(self) -> None:
+        place = self.directory / "streaming"
+        place.mkdir()
+        with timed.mock(place) as port, field_of(port, place, self.wanted, self.missing) as field:
+
+            def measure(one: Running) -> timed.Streamed:
+                return timed.streams(one, timed.stream_body(one.model), self.given.seconds)
+
+            say(report.streams(field.turns("streams", self.given.rounds, measure, direct=True)) + "\n")
+            self.notes += field.notes
+
+    def profiled(self, field: Field) -> None:
+        for one in field.running:
+            if one.name.startswith(ours.NAME):
+                lua = plain.script(one, plain.body(one.model), field.directory)
+                say("\n".join(profile.record(one, lua, cores()[1], Path(self.given.profile))))
 
 
 def load_average() -> str:
     return ", ".join(f"{one:.1f}" for one in os.getloadavg())
 
 
-def main() -> None:
+def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=__doc__)
+    parser.add_argument("--peers", action="store_true", help="the other gateways, too: installs what can be had")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a load phase")
     parser.add_argument("--variants", default=",".join(ours.variants()), help="of our own gateway: python, pump")
+    parser.add_argument(
+        "--phases", default=",".join(QUICK), help="plain, latency, streams, bodies, memory, workers; all"
+    )
     parser.add_argument("--profile", metavar="FOLDER", help="record ours with perf and py-spy; nothing is timed")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = options()
+    phases = [*QUICK, "memory", "workers"] if given.phases == "all" else given.phases.split(",")
     began = load_average()
-    with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="arkwright-bench-") as made:
-        directory = Path(made)
-        upstream = stack.enter_context(nginx.mock(directory / "nginx-mock", cores()[1]))
-        running = contenders(stack, upstream, ours.chosen(given.variants.split(",")), directory)
-        if given.profile:
-            profiled(running, Path(given.profile), directory)
-            return
-        say(report_plain(measure_plain(running, given, directory)))
+    with tempfile.TemporaryDirectory(prefix="arkwright-bench-") as made:
+        run = Run(given, Path(made))
+        if given.profile or {"plain", "latency", "bodies"} & set(phases):
+            run.answering(phases)
+        if "streams" in phases and not given.profile:
+            run.streams()
+        if "memory" in phases:
+            say(memory.measure(Path(made) / "memory", run.variants) + "\n")
+        if "workers" in phases:
+            say(workers.measure(Path(made) / "workers", run.variants, given.seconds) + "\n")
+    for name, why in run.missing.items():
+        run.notes.append(f"{name} is left out: {why}")
+    say("\n".join(f"- {note}" for note in run.notes))
     say(f"\n{given.rounds} rounds of {given.seconds:.0f} s; load average {began} before, {load_average()} after.")
 
 

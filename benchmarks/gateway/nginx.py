@@ -3,12 +3,12 @@
 Law: the peer is set up as well as we know: keep-alive on both sides, no access log, bodies kept in memory.
 """
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.gateway.processes import Missing, Running, free_port, started, wait_for_port
+from benchmarks.gateway.installed import from_debian
+from benchmarks.gateway.processes import Place, Running, free_port, started, wait_for_port
 from benchmarks.upstream import BODY
 
 NAME = "nginx"
@@ -58,9 +58,7 @@ _PEER = """
 
 @contextmanager
 def _nginx(name: str, inside: str, port: int, directory: Path, core: int) -> Iterator[Running]:
-    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if binary is None:
-        raise Missing("not installed (Debian: nginx-light)")
+    binary = from_debian("nginx-light", "nginx")
     directory.mkdir(parents=True, exist_ok=True)
     config, log = directory / "nginx.conf", directory / "nginx.log"
     config.write_text(_FRAME.format(directory=directory, inside=inside))
@@ -79,7 +77,8 @@ def mock(directory: Path, core: int) -> Iterator[int]:
 
 
 @contextmanager
-def peer(upstream: int, directory: Path, core: int) -> Iterator[Running]:
+def peer(place: Place) -> Iterator[Running]:
     port = free_port()
-    with _nginx(NAME, _PEER.format(port=port, upstream=upstream), port, directory, core) as running:
+    inside = _PEER.format(port=port, upstream=place.upstream)
+    with _nginx(NAME, inside, port, place.directory, place.core) as running:
         yield running

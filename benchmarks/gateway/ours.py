@@ -6,10 +6,10 @@ down is held against what the load saw answered.
 """
 
 import importlib.util
-import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -25,7 +25,7 @@ from arkwright.domain.pricing import PriceVersion, Rule
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.host.leases import LeaseWords
-from benchmarks.gateway.processes import Missing, Running, free_port, started, wait_for_port
+from benchmarks.gateway.processes import Failed, Missing, Place, Running, free_port, started, wait_for_listener
 
 NAME = "arkwright"
 VARIANTS = ("python", "pump")
@@ -45,18 +45,25 @@ def variants() -> list[str]:
     return ["python"]
 
 
-def snapshot(upstream: int, *, requests_per_minute: int = MUCH, more_keys: int = 0) -> Snapshot:
-    organization = Organization("org", "bench", "external", "", "prepaid", "USD", 0)
+def snapshot(
+    upstream: int, *, requests_per_minute: int = MUCH, more_keys: int = 0, keys_an_organization: int = 100
+) -> Snapshot:
+    """`more_keys`: of other organizations, each with so many."""
+    organizations = {"org": Organization("org", "bench", "external", "", "prepaid", "USD", 0)}
     target = Target("tgt", "bench", f"http://127.0.0.1:{upstream}/v1", MODEL)
     rules = (Rule("input", 250_000), Rule("cached_input", 50_000), Rule("output", 2_000_000))
     keys = {secret_sha256(SECRET): Key("key", "org", "prj")}
     for number in range(more_keys):
-        keys[secret_sha256(f"ak-{number}")] = Key(f"key_{number:020}", "org", "prj")
+        row = 1 + number // keys_an_organization
+        owner = f"org_{row:016}"
+        if owner not in organizations:
+            organizations[owner] = Organization(owner, f"customer-{row}", "external", "", "prepaid", "USD", row)
+        keys[secret_sha256(f"ak-{number}")] = Key(f"key_{number:016}", owner, f"prj_{row:016}")
     caps = {"requests_per_minute": requests_per_minute, "tokens_per_minute": MUCH}
     return Snapshot(
         version=1,
         built_at_us=0,
-        organizations={"org": organization},
+        organizations=organizations,
         keys=keys,
         models={MODEL: Model("mod", MODEL, "chat", 0, 32_768, None, "bench", (target,))},
         prices=(PriceVersion("price", MODEL, "USD", 0, rules),),
@@ -67,7 +74,22 @@ def snapshot(upstream: int, *, requests_per_minute: int = MUCH, more_keys: int =
     )
 
 
-def prepare(directory: Path, content: Snapshot) -> LeaseWords:
+@dataclass
+class Gateway:
+    """Workers that share one host's words."""
+
+    words: LeaseWords
+    workers: list[Running]
+
+    def charged(self) -> int:
+        """How many requests were billed. Raises Failed when the sum is none of whole requests."""
+        pico = self.words.reserved(0) - self.words.held(0)
+        if pico % CHARGE_PICO:
+            raise Failed(f"{pico} pico were charged, which is no multiple of {CHARGE_PICO}")
+        return pico // CHARGE_PICO
+
+
+def prepare(directory: Path, content: Snapshot, rows: int) -> LeaseWords:
     """What supervisor and control would have made: keys, words, leases and a snapshot."""
     paths = DataDir(directory)
     paths.make()
@@ -75,7 +97,7 @@ def prepare(directory: Path, content: Snapshot) -> LeaseWords:
     paths.host_id.write_text("host_bench\n")
     paths.snapshot.write_bytes(snapshots.encode(content))
     LeaseWords.create(paths.lot_words, 1, rows=16, slots=64).close()
-    words = LeaseWords.create(paths.lease_words, 1, rows=16, slots=64)
+    words = LeaseWords.create(paths.lease_words, 1, rows=rows, slots=64)
     words.set_ceiling(0, CEILING_PICO)
     words.snapshot_version = content.version
     words.ready = True
@@ -84,48 +106,37 @@ def prepare(directory: Path, content: Snapshot) -> LeaseWords:
 
 @contextmanager
 def gateway(
-    content: Snapshot, directory: Path, core: int, *, variant: str = "python", workers: int = 1
-) -> Iterator[list[Running]]:
-    """One or more workers on one port. The first one's `check` is of all of them."""
+    content: Snapshot, place: Place, *, variant: str = "python", workers: int = 1, rows: int = 16
+) -> Iterator[Gateway]:
+    """So many workers on one port: one on the place's core, more on the cores after it."""
     if variant not in variants():
         raise Missing("this checkout has no pump")
-    shutil.rmtree(directory, ignore_errors=True)
-    words, port = prepare(directory, content), free_port()
-    environment = {"ARKWRIGHT_DATA_DIR": str(directory), "ARKWRIGHT_PORT": str(port), "ARKWRIGHT_LOG_LEVEL": "warning"}
+    words, port = prepare(place.directory, content, rows), free_port()
+    environment = {
+        "ARKWRIGHT_DATA_DIR": str(place.directory),
+        "ARKWRIGHT_PORT": str(port),
+        "ARKWRIGHT_LOG_LEVEL": "warning",
+    }
     if variants() == list(VARIANTS):
         environment["ARKWRIGHT_PUMP"] = "off" if variant == "python" else "on"
+    command = [sys.executable, "-m", "arkwright.app", "gateway"]
     with ExitStack() as stack:
         stack.callback(words.close)
-        found = []
+        made = Gateway(words, [])
         for number in range(workers):
-            log = directory / "logs" / f"gateway-{number}.log"
-            child = stack.enter_context(
-                started(
-                    [sys.executable, "-m", "arkwright.app", "gateway"],
-                    core=core if workers == 1 else core + number,
-                    log=log,
-                    environment=environment,
-                )
-            )
-            wait_for_port(port, child, log)
+            log = place.directory / "logs" / f"gateway-{number}.log"
+            core = place.core + number
+            child = stack.enter_context(started(command, core=core, log=log, environment=environment))
+            wait_for_listener(port, child, log)
             headers = {"authorization": f"Bearer {SECRET}"}
-            found.append(Running(f"{NAME} ({variant})", port, child, MODEL, headers, check=_check(words)))
-        yield found
+            made.workers.append(Running(f"{NAME} ({variant})", port, child, MODEL, headers, made.charged))
+        yield made
 
 
-def _check(words: LeaseWords) -> Callable[[], str]:
-    def check() -> str:
-        charged = words.reserved(0) - words.held(0)
-        if charged % CHARGE_PICO:
-            raise SystemExit(f"{charged} pico were charged, which is no multiple of {CHARGE_PICO}")
-        return str(charged // CHARGE_PICO)
-
-    return check
-
-
-def written_bytes(directory: Path) -> int:
-    """How long the journals are by now."""
-    return sum(path.stat().st_size for path in DataDir(directory).journal.rglob("*.segment"))
+@contextmanager
+def one(place: Place, *, variant: str = "python") -> Iterator[Running]:
+    with gateway(snapshot(place.upstream), place, variant=variant) as made:
+        yield made.workers[0]
 
 
 def chosen(names: Sequence[str]) -> list[str]:

@@ -4,12 +4,12 @@ Law: a single answer that is not a 200 makes the figure void, and the run says s
 """
 
 import json
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.gateway.processes import Running, on_core
+from benchmarks.gateway.installed import from_debian
+from benchmarks.gateway.processes import PATH, Failed, Running, cores, on_core
 
 CONNECTIONS = 64
 _DONE = """
@@ -83,26 +83,19 @@ def script(running: Running, content: bytes, directory: Path) -> Path:
     return path
 
 
-def measure(
-    running: Running, lua: Path, *, core: int, seconds: float, connections: int = CONNECTIONS, upstream: bool = False
-) -> Plain:
-    """One phase of load. `upstream`: nothing stands between, so nobody's CPU is read."""
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        raise SystemExit("wrk is missing (Debian: apt-get install wrk)")
-    url = f"http://127.0.0.1:{running.port}{running.path}"
+def measure(running: Running, lua: Path, seconds: float, *, connections: int = CONNECTIONS) -> Plain:
+    """One phase of load."""
+    core = cores()[1]
+    wrk = from_debian("wrk", "wrk")
+    url = f"http://127.0.0.1:{running.port}{PATH}"
     command = [wrk, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", str(lua), url]
-    before = 0.0 if upstream else running.cpu_s()
+    before = running.cpu_s()
     run = subprocess.run(on_core(core, command), capture_output=True, text=True, check=True)
-    used = 0.0 if upstream else running.cpu_s() - before
+    used = running.cpu_s() - before
     line = next((line for line in run.stdout.splitlines() if line.startswith("RESULT ")), None)
     if line is None:
-        raise SystemExit(f"wrk said nothing that can be read:\n{run.stdout}{run.stderr}")
+        raise Failed(f"wrk said nothing that can be read: {run.stdout[-200:]}{run.stderr[-200:]}")
     found = json.loads(line.removeprefix("RESULT "))
     if found["failed"] or not found["requests"]:
         raise Failed(f"{running.name}: {found['failed']} of {found['requests']} requests failed")
     return Plain(found["requests"], found["duration_us"] / 1e6, found["p50_us"], found["p99_us"], used)
-
-
-class Failed(Exception):
-    """A phase whose figure would be void."""

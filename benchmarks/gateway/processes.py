@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 START_S = 120.0
+PATH = "/v1/chat/completions"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -23,23 +24,41 @@ class Missing(Exception):
     """A contender that can't be had or doesn't start here; the message is what the table says of it."""
 
 
+class Failed(Exception):
+    """A phase whose figure would be void."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a contender shall run: the upstream's port, a directory of its own, its core."""
+
+    upstream: int
+    directory: Path
+    core: int
+
+
 @dataclass
 class Running:
-    """A contender that answers. `model` and `headers` are what a request to it must say."""
+    """A contender that answers. `model` and `headers` are what a request to it must say.
+
+    `process`: None where nobody stands between load and upstream. `charged`: how many requests it has billed by now.
+    """
 
     name: str
     port: int
-    process: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[bytes] | None"
     model: str = "mock"
     headers: Mapping[str, str] = field(default_factory=dict)
-    path: str = "/v1/chat/completions"
-    check: Callable[[], str] | None = None  # After a phase: what it wrote down, in words; raises when that is wrong.
+    charged: Callable[[], int] | None = None
+    warm_s: float = 2.0
 
     def cpu_s(self) -> float:
         """User and system time of the process and all its children, every thread of theirs."""
         return sum(_cpu_s(process.pid) for process in self.tree())
 
     def tree(self) -> list[psutil.Process]:
+        if self.process is None:
+            return []
         root = psutil.Process(self.process.pid)
         return [root, *root.children(recursive=True)]
 
@@ -51,6 +70,13 @@ class Running:
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def request(running: Running, content: bytes) -> bytes:
+    """A whole request, as bytes."""
+    head = {"host": "127.0.0.1", "content-type": "application/json", **running.headers}
+    lines = [f"POST {PATH} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
+    return ("\r\n".join(lines) + f"\r\ncontent-length: {len(content)}\r\n\r\n").encode() + content
 
 
 def cores() -> tuple[int, int]:
@@ -116,6 +142,17 @@ def wait_for_port(port: int, child: "subprocess.Popen[bytes]", log: Path, wait_s
             return
         time.sleep(0.05)
     raise Missing(f"it did not listen within {wait_s:.0f} s: {last_words(log)}")
+
+
+def wait_for_listener(port: int, child: "subprocess.Popen[bytes]", log: Path, wait_s: float = START_S) -> None:
+    """The same where several processes share the port: until this one listens, too."""
+    deadline = time.monotonic() + wait_s
+    while time.monotonic() < deadline and child.poll() is None:
+        listens = psutil.Process(child.pid).net_connections("tcp")
+        if any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in listens):
+            return
+        time.sleep(0.05)
+    raise Missing(f"it does not listen on {port}: {last_words(log)}")
 
 
 def last_words(log: Path) -> str:

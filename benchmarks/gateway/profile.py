@@ -34,7 +34,7 @@ def record(running: Running, lua: Path, core: int, folder: Path) -> list[str]:
 
 def _under_load(command: list[str], running: Running, lua: Path, core: int) -> None:
     recorder = subprocess.Popen(on_core(core, command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    plain.measure(running, lua, core=core, seconds=SECONDS + 2)
+    plain.measure(running, lua, SECONDS + 2)
     recorder.wait(60)
 
 
@@ -60,7 +60,7 @@ def _perf(running: Running, lua: Path, core: int, path: Path) -> list[str]:
 def _spy(running: Running, lua: Path, core: int, path: Path) -> list[str]:
     spy = from_pypi("py-spy", "py-spy", "py-spy")
     collapsed = path.with_suffix(".collapsed")
-    command = [spy, "record", "-p", str(running.process.pid), "-d", str(SECONDS), "-r", str(SPY_HZ), "-f", "raw",
+    command = [spy, "record", "-p", str(running.tree()[0].pid), "-d", str(SECONDS), "-r", str(SPY_HZ), "-f", "raw",
                "--gil", "-o", str(collapsed)]  # fmt: skip
     _under_load(command, running, lua, core)
     if not collapsed.exists():

@@ -1,0 +1,78 @@
+"""The tables. Law: a figure is a median with the least and the most beside it; a ratio is of one round."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from benchmarks.gateway.contenders import DIRECT, REFERENCE
+from benchmarks.gateway.plain import Plain
+from benchmarks.gateway.timed import Latency, Streamed
+from benchmarks.table import spread, table
+
+Found = TypeVar("Found")
+
+
+def _beside(found: Sequence[Found], other: Sequence[Found], figure: Callable[[Found, Found], float], form: str) -> str:
+    return spread([figure(mine, its) for mine, its in zip(found, other, strict=True)], form)
+
+
+def plain(rounds: Mapping[str, list[Plain]]) -> str:
+    rows = [
+        [
+            name,
+            spread([one.per_cpu_second for one in found], ",.0f"),
+            _beside(found, rounds[REFERENCE], lambda mine, its: mine.per_cpu_second / its.per_cpu_second, ".2f"),
+            spread([one.cpu_us for one in found], ".1f"),
+            spread([one.per_second for one in found], ",.0f"),
+            spread([one.share for one in found], ".2f"),
+        ]
+        for name, found in rounds.items()
+    ]
+    head = ["64 connections, 0.6 KB in, 1 KB out", "requests a CPU-second", "x nginx", "CPU µs a request", "requests/s",
+            "CPU share"]  # fmt: skip
+    return table(head, rows)
+
+
+def latency(rounds: Mapping[str, list[Latency]]) -> str:
+    direct, reference = rounds[DIRECT], rounds[REFERENCE]
+    rows = []
+    for name, found in rounds.items():
+        row = [
+            name,
+            spread([one.p50_us / 1000 for one in found], ".2f"),
+            spread([one.p99_us / 1000 for one in found], ".2f"),
+        ]
+        for other in (direct, reference):
+            row.append(_beside(found, other, lambda mine, its: (mine.p50_us - its.p50_us) / 1000, "+.2f"))
+            row.append(_beside(found, other, lambda mine, its: (mine.p99_us - its.p99_us) / 1000, "+.2f"))
+        rows.append(row)
+    head = ["1,000 requests/s", "p50 ms", "p99 ms", "p50 over the upstream", "p99 over the upstream", "p50 over nginx",
+            "p99 over nginx"]  # fmt: skip
+    return table(head, rows)
+
+
+def streams(rounds: Mapping[str, list[Streamed]]) -> str:
+    direct, reference = rounds[DIRECT], rounds[REFERENCE]
+    rows = []
+    for name, found in rounds.items():
+        alone = name == DIRECT
+        row = [name, "-" if alone else spread([one.cpu_us for one in found], ".1f")]
+        row.append("-" if alone else _beside(found, reference, lambda mine, its: mine.cpu_us / its.cpu_us, ".2f"))
+        row.append(spread([one.p50_us / 1000 for one in found], ".2f"))
+        row.append(_beside(found, direct, lambda mine, its: (mine.p50_us - its.p50_us) / 1000, "+.2f"))
+        row.append(_beside(found, direct, lambda mine, its: (mine.p99_us - its.p99_us) / 1000, "+.2f"))
+        rows.append(row)
+    head = ["64 streams, 100 events a second each", "CPU µs an event", "x nginx", "first token, p50 ms", "p50 added ms",
+            "p99 added ms"]  # fmt: skip
+    return table(head, rows)
+
+
+def bodies(prompts: Mapping[str, list[Plain]], images: Mapping[str, list[Plain]]) -> str:
+    rows = []
+    for name in [name for name in prompts if name in images]:
+        row = [name]
+        for rounds in (prompts, images):
+            row.append(spread([one.cpu_us for one in rounds[name]], ",.0f"))
+            row.append(_beside(rounds[name], rounds[REFERENCE], lambda mine, its: mine.cpu_us / its.cpu_us, ".2f"))
+        rows.append(row)
+    head = ["8 connections, CPU µs a request", "128 KB prompt", "x nginx's", "2 MB image", "x nginx's"]
+    return table(head, rows)
