@@ -65,7 +65,7 @@ def _capped(place: Place, variant: str, count: int) -> list[str]:
             check=True,
         )
         found = json.loads(run.stdout)
-        if "rate_limit" not in (found["first_failure"] or ""):
+        if " 429 " not in (found["first_failure"] or ""):
             raise Failed(f"the cap was not reached: {found}")
         admitted, charged = found["requests"] - found["failures"], made.charged()
         if (admitted, charged) != (CAP, CAP):
