@@ -54,6 +54,7 @@ class DataDir:
         self.supervisor_state = self.run / "supervisor.json"
         self.lease_words = self.run / "leases.words"
         self.lot_words = self.run / "lots.words"
+        self.place_words = self.run / "places.words"
         self.snapshot = self.run / "snapshot.msgpack"
         self.sockets_link = self.run / "sockets"
         self.postgres_sockets_link = self.run / "postgres-sockets"

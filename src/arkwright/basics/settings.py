@@ -60,6 +60,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     connect_timeout_s: Annotated[float, _meaning("Time to reach an upstream.", gt=0)] = 5.0
     first_byte_timeout_s: Annotated[float, _meaning("Time for an upstream's first byte.", gt=0)] = 600.0
     stream_idle_timeout_s: Annotated[float, _meaning("Longest silence inside an upstream's answer.", gt=0)] = 120.0
+    queue_timeout_s: Annotated[float, _meaning("How long a request waits for a replica to have room.", gt=0)] = 120.0
+    queue_requests_max: Annotated[
+        int, _meaning("Requests of a model that wait in one worker; more are told to come again.", ge=1)
+    ] = 2048
+    queue_bytes_max: Annotated[int, _meaning("How long the bodies of those may be together.", ge=1024)] = (
+        256 * 1024 * 1024
+    )
     drain_timeout_s: Annotated[
         float, _meaning("How long a hung-up request is read to its usage, and a stop waits.", gt=0)
     ] = 60.0

@@ -17,6 +17,7 @@ from arkwright.basics.clock import datetime_from_us, now_us, us_from_datetime
 from arkwright.domain import snapshot as snapshots
 from arkwright.domain.catalog import Model, Target
 from arkwright.domain.discounts import Discount
+from arkwright.domain.limits import share
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.host import limit_words
@@ -94,15 +95,16 @@ async def build(connection: Connection, host: str, at_us: int) -> Snapshot:
         async for row in _queries.organizations(connection)
     ]
     keys = {row.secret_sha256: _key(row) async for row in _queries.keys(connection)}
+    hosts = await limits.hosts(connection, host)
     return Snapshot(
         version=0,
         built_at_us=at_us,
         organizations={organization.id: organization for organization in organizations},
         keys=keys,
-        models=await _models(connection, host),
+        models=await _models(connection, host, hosts),
         prices=tuple(await pricing.in_force(connection, datetime_from_us(at_us))),
         limits=tuple(await limits.limits(connection)),
-        hosts=await limits.hosts(connection, host),
+        hosts=hosts,
         lots=await lots.usable(connection, at_us),
         reservations=await reservations.usable(connection, at_us, rows=limit_words.ROWS),
     )
@@ -122,7 +124,7 @@ def _key(row: Any) -> Key:
     return Key(row.id, row.organization_id, row.project_id, frozenset(row.models), expires_at_us, row.disabled)
 
 
-async def _models(connection: Connection, host: str) -> dict[str, Model]:
+async def _models(connection: Connection, host: str, hosts: int) -> dict[str, Model]:
     by_provider = {row.id: row async for row in _queries.providers(connection)}
     by_deployment: dict[str, list[Any]] = {}
     async for row in _queries.ready_replicas(connection, host=host):
@@ -130,7 +132,7 @@ async def _models(connection: Connection, host: str) -> dict[str, Model]:
     models = {}
     async for row in _queries.models(connection):
         if row.provider_id is not None:
-            targets = [_provider_target(by_provider[row.provider_id], row.upstream_name)]
+            targets = [_provider_target(by_provider[row.provider_id], row.upstream_name, hosts)]
         else:
             targets = [
                 _replica_target(replica, row.upstream_name) for replica in by_deployment.get(row.deployment_id, [])
@@ -147,14 +149,17 @@ async def _models(connection: Connection, host: str) -> dict[str, Model]:
     return models
 
 
-def _provider_target(provider: Any, upstream_name: str) -> Target:
+def _provider_target(provider: Any, upstream_name: str, hosts: int) -> Target:
+    kind = providers.kind(provider.kind)
+    capacity = kind.capacity(provider.options)
     return Target(
         id=provider.id,
         name=provider.name,
         base_url=provider.base_url,
         upstream_model=upstream_name,
         sealed_key=bytes(provider.sealed_key),
-        traits=providers.kind(provider.kind).traits(provider.options),
+        traits=kind.traits(provider.options),
+        capacity=share(capacity, hosts) if capacity else 0,
     )
 
 
@@ -166,6 +171,7 @@ def _replica_target(replica: Any, upstream_name: str) -> Target:
         upstream_model=upstream_name,
         sealed_key=bytes(replica.sealed_key),
         traits=engines.REGISTRY[replica.engine].traits(replica.options),
+        capacity=replica.capacity,
     )
 
 

@@ -17,7 +17,7 @@ from arkwright.basics.errors import ArkwrightError
 from arkwright.basics.ids import new_id
 from arkwright.control.platform import Platform
 from arkwright.control.pulls import Pulls
-from arkwright.engines.deployments import Deployment, Endpoint
+from arkwright.engines.deployments import Capabilities, Deployment, Endpoint
 from arkwright.host import supervisor_client
 from arkwright.store import catalog
 from arkwright.store.catalog import Replica, ReplicaState
@@ -92,6 +92,7 @@ class Reconciler:
         endpoint = await driver.apply(_desired(deployment), before)
         if endpoint != before:
             await self._move(replica, endpoint)
+        await self._size(replica, await asyncio.to_thread(driver.capabilities, _desired(deployment)))
         seen = await driver.observe(deployment.id, endpoint)
         return await self._note(deployment, seen.state, seen.error)
 
@@ -138,6 +139,12 @@ class Reconciler:
         sealed = secrets.seal(self._platform.master_key, endpoint.key)
         async with self._platform.database.connection() as connection:
             await catalog.move_replica(connection, replica.id, endpoint.url, sealed)
+
+    async def _size(self, replica: Replica, able: Capabilities) -> None:
+        """The gateway sends it no more at once than it can work on: the rest waits in the gateway, fairly."""
+        if replica.capacity != able.parallel:
+            async with self._platform.database.connection() as connection:
+                await catalog.size_replica(connection, replica.id, able.parallel)
 
     async def _note(self, deployment: catalog.Deployment, state: ReplicaState, error: str) -> ReplicaState:
         async with self._platform.database.connection() as connection:

@@ -33,7 +33,7 @@ class Exchange:
     __slots__ = (
         "_chunked", "_connection", "_ended", "_head_only", "begun", "body", "error_class", "event_id", "headers",
         "keep_alive", "limits", "method", "on_disconnect", "on_drained", "on_full", "path", "query",
-        "started_at", "status",
+        "queue_us", "started_at", "status",
     )  # fmt: skip
 
     def __init__(self, connection: "Connection", method: str, path: str, query: bytes, headers: Headers) -> None:
@@ -50,6 +50,7 @@ class Exchange:
         self.begun = False
         self.event_id = new_event_id()
         self.started_at = 0.0  # Event-loop time, seconds.
+        self.queue_us = 0  # How long it waited for a target to have room.
         self.status = 0  # Of the answer; 0 until there is one.
         self.error_class = ""  # The code of the class of the error that was the answer.
         self.limits = b""  # How the caller's limits stand, as lines for the head of whatever answer there is.

@@ -32,6 +32,7 @@ from arkwright.wire.openai_stream import DONE, StreamFollower, finishes
 from arkwright.wire.sse import EventTooLong, events
 
 if TYPE_CHECKING:
+    from arkwright.gateway.queue import Ticket
     from arkwright.gateway.worker import Ask, Worker
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
@@ -58,13 +59,23 @@ class Forward:
     _sent: bool  # False once it is known that the upstream never saw the request.
     _started_us: int
 
-    def __init__(self, worker: "Worker", ask: "Ask", admitted: Admitted, failed: Sequence[Tried] = ()) -> None:
-        """`failed`: what was tried already, by whoever hands the request over; those targets come last."""
+    def __init__(
+        self,
+        worker: "Worker",
+        ask: "Ask",
+        admitted: Admitted,
+        failed: Sequence[Tried] = (),
+        ticket: "Ticket | None" = None,
+    ) -> None:
+        """`failed`: what was tried already, by whoever hands the request over; those targets come last. `ticket`: its
+        place at one of them, where they are bounded.
+        """
         exchange = ask.exchange
         self._worker = worker
         self._exchange = exchange
         self._admitted = admitted
         self._planner = ask.planner
+        self._ticket = ticket
         tried = {one.target.id for one in failed}
         self._targets = sorted(worker.fleet.choose(ask.route), key=lambda target: target.id in tried)
         self._target = Target("", "", "", "")
@@ -155,6 +166,8 @@ class Forward:
         if not self._targets or self._disconnected:
             self._refused(error or UpstreamFailed("No target serves this model.", code="model_unavailable"))
             return
+        if self._ticket is not None and not self._has_place(self._ticket, error):
+            return
         self._reset()
         self._target = target = self._targets.pop(0)
         try:
@@ -181,6 +194,11 @@ class Forward:
             self._call = fanout
             fanout.start(pool, head, plan.bodies, request_id)
 
+    def _has_place(self, ticket: "Ticket", error: ArkwrightError | None) -> bool:
+        """At the next target. False: there is none free now, and this attempt is made once there is."""
+        self._call = None
+        return ticket.at(self._targets, lambda: self._attempt(error), self._refused)
+
     def _refused(self, error: ArkwrightError) -> None:
         """Nothing was delivered and nothing is billed."""
         self._void(error.status, error.message)
@@ -192,8 +210,10 @@ class Forward:
         attempts = tuple(self._failed) if dear else ()
         self._worker.charging.void(self._admitted, self._exchange, status, reason, self._target.name, attempts)
 
-    def _end(self, kind: OutcomeKind) -> None:
+    def _end(self, kind: OutcomeKind, tokens: int = 0) -> None:
         self._ended = True
+        if self._ticket is not None:
+            self._ticket.end(tokens)
         if isinstance(self._call, FanOut):
             self._call.forget()
         self._call = None
@@ -341,7 +361,7 @@ class Forward:
         self._settle(metered, "upstream_error", 200, lambda: self._exchange.finish(last))
 
     def _settle(self, metered: Metered, finish: Finish, status: int, answer: Callable[[], None]) -> None:
-        self._end(_OUTCOMES[finish])
+        self._end(_OUTCOMES[finish], metered.usage.all_input_tokens + metered.usage.all_output_tokens)
         served = Served(
             endpoint=self._plan.endpoint,
             target=self._target,
@@ -364,6 +384,9 @@ class Forward:
     def _on_disconnect(self) -> None:
         """Stop an engine that can tell what it did; read anything else to its usage, for a bounded time."""
         if self._ended:
+            return
+        if self._ticket is not None and self._ticket.waits:
+            self._void(499, "client hung up while it waited")
             return
         self._disconnected = True
         if self._call is not None:

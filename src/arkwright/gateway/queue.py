@@ -1,36 +1,132 @@
 """Where an admitted request waits until a target has room for it; it starts at once where one has.
 
-Law: a request that enters leaves exactly once: it is started, or voided with everything given back. Who has waited
-longer starts first. Where no target is bounded, nothing is kept of a request.
+Only targets with a capacity can be full. The workers of a host share their places (`host.places`); each has a line of
+its own for each set of targets, ordered by `domain.queueing`. A retry does not queue again: it gives the place at the
+target that failed back, and has the next free one before all who wait.
+
+Law: a request that enters leaves exactly once: it is started, or voided with everything given back; the place it was
+given is given back exactly once. Where no target is bounded, nothing is kept of a request.
 """
 
-from collections import deque
+import heapq
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from arkwright.basics.errors import LimitExceeded, Unavailable
+from arkwright.basics.errors import ArkwrightError, LimitExceeded, Unavailable
 from arkwright.domain.catalog import Target
+from arkwright.domain.queueing import Bounds, DrainRate, FairQueue, Full, Waiting, tier_of
+from arkwright.gateway.rooms import Rooms
+from arkwright.gateway.routes import resolve
 
 if TYPE_CHECKING:
     from arkwright.gateway.admission import Admitted
+    from arkwright.gateway.state import State
     from arkwright.gateway.worker import Ask, Worker
 
-WAITING_MAX = 2048  # In one worker.
-TIMEOUT_S = 120.0
+# How often a worker looks for places that others gave back, while somebody waits.
+LOOK_S = 0.005
+# What a request is thought to use until it has ended.
+BYTES_PER_TOKEN = 4
+OUTPUT_TOKENS_EXPECTED = 256
+AT_ONCE = 1  # A turn before all others.
 
-Start = Callable[["Ask", "Admitted"], None]
+Start = Callable[["Ask", "Admitted", "Ticket | None"], None]
+Refuse = Callable[[ArkwrightError], None]
 
 
-class Waiting:
-    """One request that waits."""
+class Key(NamedTuple):
+    """What tells lines apart: a model, and the targets that those who wait may have."""
 
-    __slots__ = ("admitted", "ask", "deadline", "start")
+    model: str
+    targets: tuple[str, ...]
 
-    def __init__(self, ask: "Ask", admitted: "Admitted", start: Start, deadline: float) -> None:
+
+class Line:
+    """Those who wait for the same targets of a model. `turn_ns`: since when this line has waited for its turn."""
+
+    __slots__ = ("key", "queue", "rate", "targets", "turn_ns")
+
+    def __init__(self, key: Key, targets: list[Target], bounds: Bounds) -> None:
+        self.key = key
+        self.targets = targets
+        self.queue: FairQueue[Ticket] = FairQueue(bounds)
+        self.rate = DrainRate()
+        self.turn_ns = 0
+
+
+class Ticket:
+    """A request on a bounded route: its place in a line, then at one target at a time.
+
+    `first`: whom to ask first; `counted`: where what it used has to be corrected.
+    """
+
+    __slots__ = ("_queue", "admitted", "ask", "counted", "deadline", "first", "line", "on_start", "on_timeout", "place",
+                 "retries", "since", "waiting")  # fmt: skip
+
+    def __init__(self, queue: "Queue", ask: "Ask", admitted: "Admitted") -> None:
+        self._queue = queue
         self.ask = ask
         self.admitted = admitted
-        self.start = start
-        self.deadline = deadline
+        self.first: Target | None = None
+        self.place: tuple[Target, int] | None = None
+        self.counted: tuple[Line, Waiting[Ticket]] | None = None
+        self.retries = False
+        # While it waits:
+        self.line: Line | None = None
+        self.waiting: Waiting[Ticket] | None = None
+        self.deadline: Deadline | None = None
+        self.since = 0.0
+        self.on_start: Callable[[], None] = _nothing
+        self.on_timeout: Refuse = _refused
+
+    @property
+    def waits(self) -> bool:
+        return self.line is not None
+
+    def at(self, targets: list[Target], on_start: Callable[[], None], on_timeout: Refuse) -> bool:
+        """Have a place at one of the targets, and put that one first. False: there is none now; either is called later.
+
+        The place that it had at another target is given back.
+        """
+        if self.first not in targets:
+            self.give_back()
+            if not self._queue.placed(self, targets, AT_ONCE):
+                self._queue.wait_first(self, targets, on_start, on_timeout)
+                return False
+        assert self.first is not None, "a place is at a target"
+        targets.remove(self.first)
+        targets.insert(0, self.first)
+        self.first = None
+        return True
+
+    def end(self, tokens: int) -> None:
+        """The request is over, and used so much."""
+        self._queue.left(self)
+        self.give_back()
+        if self.counted is not None:
+            line, waiting = self.counted
+            self.counted = None
+            line.queue.ended(waiting, tokens)
+            self._queue.forget(line)
+
+    def give_back(self) -> None:
+        if self.place is not None:
+            place, self.place = self.place, None
+            self._queue.give_back(*place)
+
+
+class Deadline:
+    """When somebody has waited too long; of nobody, once he was served."""
+
+    __slots__ = ("at", "ticket")
+
+    def __init__(self, at: float, ticket: Ticket) -> None:
+        self.at = at
+        self.ticket: Ticket | None = ticket
+
+    def __lt__(self, other: "Deadline") -> bool:
+        return self.at < other.at
 
 
 class Queue:
@@ -38,7 +134,15 @@ class Queue:
 
     def __init__(self, worker: "Worker") -> None:
         self._worker = worker
-        self._waiting: deque[Waiting] = deque()
+        self._lines: dict[Key, Line] = {}
+        self._deadlines: list[Deadline] = []
+        self._rooms: Rooms | None = None
+        self._told: dict[str, Target] = {}  # Where the other workers see that this one waits.
+        self._waiting = 0
+        self._soon = False
+        self._looking = False
+
+    # What the worker says
 
     def enter(self, ask: "Ask", admitted: "Admitted", start: Start) -> None:
         """Start now, or when there is room. Raises LimitExceeded, and voids the request, when too many wait."""
@@ -46,61 +150,268 @@ class Queue:
             if target.capacity:
                 break
         else:
-            start(ask, admitted)
+            start(ask, admitted, None)
             return
-        if not self._waiting and self._has_room(ask.route.targets):
-            start(ask, admitted)
-        elif len(self._waiting) >= WAITING_MAX:
-            error = LimitExceeded(
-                f"Too many requests wait for the model `{ask.model.name}`. Try again later.",
-                code="queue_full",
-                retry_after_s=1,
-            )
-            self._void(ask, admitted, error.status, error.message)
+        ticket, targets = Ticket(self, ask, admitted), list(ask.route.targets)
+        line = self._lines.get(_key(ask, targets))
+        if (line is None or not line.queue.length) and self.placed(ticket, targets, 0):
+            start(ask, admitted, ticket)
+            return
+        line = line or self._line(ask, targets)
+        full = line.queue.full_for(ask.principal.organization.id, len(ask.exchange.body))
+        if full is not None:
+            error = self._full(line, full)
+            self._void(ticket, error.status, error.message)
             raise error
-        else:
-            self._wait(Waiting(ask, admitted, start, self._worker.loop.time() + TIMEOUT_S))
+
+        def begin() -> None:
+            ask.exchange.on_disconnect = None
+            start(ticket.ask, admitted, ticket)  # A snapshot may have led it elsewhere meanwhile.
+
+        self._wait(ticket, line, begin, lambda error: self._refuse(ticket, error))
+        ask.exchange.on_disconnect = lambda: self._hung_up(ticket)
+
+    def renew(self, state: "State") -> None:
+        """A new snapshot: those who wait do so for the targets that it names."""
+        for line in list(self._lines.values()):
+            for waiting in line.queue.all():
+                self._renew(waiting.item, state)
+        self.freed()
 
     def freed(self) -> None:
-        """A request ended somewhere: whoever waits may start, once its turn of the loop is over."""
-        if self._waiting:
-            self._worker.loop.call_soon(self._drain)
+        """There may be room: whoever waits may start, once this turn of the loop is over."""
+        if self._waiting and not self._soon:
+            self._soon = True
+            self._worker.loop.call_soon(self._fill)
 
-    def sweep(self, now: float) -> None:
-        """End the waiting of those whose deadline has passed."""
-        for waiting in [waiting for waiting in self._waiting if waiting.deadline < now]:
-            error = Unavailable(
-                f"No replica of the model `{waiting.ask.model.name}` was free in time. Try again later.",
-                code="queue_timeout",
-                retry_after_s=1,
-            )
-            self._leave(waiting)
-            self._void(waiting.ask, waiting.admitted, error.status, error.message)
-            waiting.ask.exchange.fail(error)
+    def depths(self) -> dict[str, int]:
+        """How many wait now, by model."""
+        found: dict[str, int] = {}
+        for line in self._lines.values():
+            found[line.key.model] = found.get(line.key.model, 0) + line.queue.length
+        return found
 
-    def _wait(self, waiting: Waiting) -> None:
-        self._waiting.append(waiting)
-        self._worker.began(waiting)
-        waiting.ask.exchange.on_disconnect = lambda: self._gone(waiting)
+    def close(self) -> None:
+        """Nobody is served any more."""
+        if self._rooms is not None:
+            self._rooms.close()
 
-    def _gone(self, waiting: Waiting) -> None:
-        self._leave(waiting)
-        self._void(waiting.ask, waiting.admitted, 499, "client hung up while it waited")
+    # What tickets say
 
-    def _leave(self, waiting: Waiting) -> None:
-        self._waiting.remove(waiting)
-        self._worker.ended(waiting)
-        waiting.ask.exchange.on_disconnect = None
+    def placed(self, ticket: Ticket, targets: list[Target], since_ns: int) -> bool:
+        """Give it a place at the best of these targets that has room."""
+        for target in self._worker.fleet.choose(ticket.ask.route):
+            if target not in targets:
+                continue
+            count = _count(ticket.ask, target)
+            if not target.capacity:
+                ticket.first = target
+                return True
+            if self._shared.take(target, count, time.monotonic_ns(), since_ns):
+                ticket.first, ticket.place = target, (target, count)
+                return True
+        return False
 
-    def _drain(self) -> None:
-        while self._waiting and self._has_room(self._waiting[0].ask.route.targets):
-            waiting = self._waiting[0]
-            self._leave(waiting)
-            waiting.start(waiting.ask, waiting.admitted)
+    def give_back(self, target: Target, count: int) -> None:
+        self._shared.give_back(target, count)
+        self.freed()
 
-    def _has_room(self, targets: tuple[Target, ...]) -> bool:
-        under_way = self._worker.fleet.outstanding
-        return any(not target.capacity or under_way(target.id) < target.capacity for target in targets)
+    def wait_first(
+        self, ticket: Ticket, targets: list[Target], on_start: Callable[[], None], on_timeout: Refuse
+    ) -> None:
+        """A retry that found no room: before all who wait."""
+        line = self._line(ticket.ask, targets)
+        ticket.retries = True
+        self._wait(ticket, line, on_start, on_timeout)
 
-    def _void(self, ask: "Ask", admitted: "Admitted", status: int, reason: str) -> None:
-        self._worker.charging.void(admitted, ask.exchange, status, reason)
+    def left(self, ticket: Ticket) -> None:
+        """It waits no longer, and was not started."""
+        line, waiting = ticket.line, ticket.waiting
+        if line is not None and waiting is not None:
+            line.queue.leave(waiting)
+            self._came_out(ticket)
+            self._publish()
+            self.forget(line)
+
+    def forget(self, line: Line) -> None:
+        """A line that is empty, and has nobody under way."""
+        if line.queue.idle and self._lines.get(line.key) is line:
+            del self._lines[line.key]
+
+    # Waiting
+
+    @property
+    def _shared(self) -> Rooms:
+        if self._rooms is None:
+            self._rooms = Rooms(self._worker)
+        return self._rooms
+
+    def _line(self, ask: "Ask", targets: list[Target]) -> Line:
+        key = _key(ask, targets)
+        line = self._lines.get(key)
+        if line is None:
+            settings = self._worker.settings
+            bounds = Bounds(settings.queue_requests_max, settings.queue_bytes_max)
+            line = self._lines[key] = Line(key, list(targets), bounds)
+        return line
+
+    def _wait(self, ticket: Ticket, line: Line, on_start: Callable[[], None], on_timeout: Refuse) -> None:
+        ask = ticket.ask
+        waiting = Waiting(
+            ticket, ask.principal.organization.id, tier_of(ask.service_tier), _tokens(ask), len(ask.exchange.body)
+        )
+        if ticket.retries:
+            line.turn_ns = AT_ONCE
+            line.queue.enter_first(waiting)
+        else:
+            if not line.queue.length:
+                line.turn_ns = time.monotonic_ns()
+            line.queue.enter(waiting)
+        ticket.line, ticket.waiting, ticket.on_start, ticket.on_timeout = line, waiting, on_start, on_timeout
+        ticket.since = self._worker.loop.time()
+        ticket.deadline = Deadline(ticket.since + self._worker.settings.queue_timeout_s, ticket)
+        heapq.heappush(self._deadlines, ticket.deadline)
+        self._waiting += 1
+        self._worker.began(ticket)
+        self._publish()
+        self._look_later()
+
+    def _came_out(self, ticket: Ticket) -> None:
+        """It left its line, one way or the other."""
+        assert ticket.deadline is not None, "who waits has a deadline"
+        ticket.deadline.ticket = None
+        ticket.line = ticket.waiting = ticket.deadline = None
+        self._waiting -= 1
+        self._worker.ended(ticket)
+        ticket.ask.exchange.queue_us += int((self._worker.loop.time() - ticket.since) * 1_000_000)
+
+    def _look_later(self) -> None:
+        if self._waiting and not self._looking:
+            self._looking = True
+            self._worker.loop.call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        """Other workers do not tell what they give back, and deadlines pass by themselves."""
+        self._looking = False
+        now = self._worker.loop.time()
+        while self._deadlines and self._deadlines[0].at <= now:
+            ticket = heapq.heappop(self._deadlines).ticket
+            if ticket is not None and ticket.line is not None:
+                error = self._late(ticket.line)
+                self.left(ticket)
+                ticket.on_timeout(error)
+        self._fill()
+        self._look_later()
+
+    def _fill(self) -> None:
+        """Start whoever there is room for: one of each line in turn, as long as any can be started."""
+        self._soon = False
+        more = self._waiting > 0
+        while more:
+            lines = sorted((line for line in self._lines.values() if line.queue.length), key=_turn)
+            more = any([self._start_next(line) for line in lines])
+        self._publish()
+
+    def _start_next(self, line: Line) -> bool:
+        waiting = line.queue.next()
+        if waiting is None or not self.placed(waiting.item, line.targets, line.turn_ns):
+            return False
+        ticket = waiting.item
+        if line.queue.take(waiting):
+            ticket.counted = line, waiting
+        line.rate.started(self._worker.loop.time())
+        line.turn_ns = time.monotonic_ns()
+        self._came_out(ticket)
+        self.forget(line)
+        ticket.on_start()
+        return True
+
+    def _publish(self) -> None:
+        """Tell the other workers since when this one waits, and that it still looks."""
+        now_ns, waits = time.monotonic_ns(), dict[str, tuple[Target, int]]()
+        for line in self._lines.values():
+            if line.queue.length:
+                for target in line.targets:
+                    _, turn_ns = waits.get(target.id, (target, line.turn_ns))
+                    waits[target.id] = target, min(turn_ns, line.turn_ns)
+        for target_id, target in self._told.items():
+            if target_id not in waits:
+                self._shared.wait(target, 0, now_ns)
+        for target, turn_ns in waits.values():
+            self._shared.wait(target, turn_ns, now_ns)
+        self._told = {target_id: target for target_id, (target, _) in waits.items()}
+
+    def _renew(self, ticket: Ticket, state: "State") -> None:
+        ask = ticket.ask
+        try:
+            route = resolve(state, ask.principal, ask.route.called)
+        except ArkwrightError:
+            return  # It is gone: whoever waits for it does so to his deadline, or until it is back.
+        if route.targets == ask.route.targets or ticket.retries or ticket.deadline is None:
+            return
+        due = ticket.deadline.at
+        self.left(ticket)
+        ticket.ask = ask._replace(route=route)
+        self._wait(ticket, self._line(ticket.ask, list(route.targets)), ticket.on_start, ticket.on_timeout)
+        ticket.deadline.at = due
+        heapq.heapify(self._deadlines)
+
+    def _hung_up(self, ticket: Ticket) -> None:
+        self.left(ticket)
+        self._void(ticket, 499, "client hung up while it waited")
+
+    def _refuse(self, ticket: Ticket, error: ArkwrightError) -> None:
+        self._void(ticket, error.status, error.message)
+        ticket.ask.exchange.fail(error)
+
+    def _void(self, ticket: Ticket, status: int, reason: str) -> None:
+        ticket.ask.exchange.on_disconnect = None
+        self._worker.charging.void(ticket.admitted, ticket.ask.exchange, status, reason)
+
+    # In words
+
+    def _full(self, line: Line, full: Full) -> LimitExceeded:
+        whose = " of your organization" if full == "share" else ""
+        seconds = line.rate.retry_after_s(line.queue.length, self._worker.loop.time())
+        return LimitExceeded(
+            f"Too many requests{whose} wait for the model `{line.key.model}` already. Please try again in {seconds} s.",
+            code="queue_full",
+            retry_after_s=seconds,
+        )
+
+    def _late(self, line: Line) -> Unavailable:
+        seconds = line.rate.retry_after_s(line.queue.length, self._worker.loop.time())
+        patience = self._worker.settings.queue_timeout_s
+        return Unavailable(
+            f"The model `{line.key.model}` is busy: this request waited {patience:g} s, and no place was free for it. "
+            f"Please try again in {seconds} s.",
+            code="queue_timeout",
+            retry_after_s=seconds,
+        )
+
+
+def _key(ask: "Ask", targets: list[Target]) -> Key:
+    return Key(ask.model.name, tuple([target.id for target in targets]))
+
+
+def _turn(line: Line) -> int:
+    return line.turn_ns
+
+
+def _tokens(ask: "Ask") -> int:
+    """What a request is thought to use, before anybody knows."""
+    output = OUTPUT_TOKENS_EXPECTED
+    if ask.output_tokens_max is not None:
+        output = min(output, ask.output_tokens_max * ask.choices)
+    return ask.input_tokens_max // BYTES_PER_TOKEN + output
+
+
+def _nothing() -> None: ...
+
+
+def _refused(_: ArkwrightError) -> None: ...
+
+
+def _count(ask: "Ask", target: Target) -> int:
+    """How many places it takes: one for each call that the target is asked at once."""
+    return 1 if target.traits.counts_choices else min(ask.calls, target.capacity)

@@ -35,8 +35,8 @@ class Route(NamedTuple):
 
     @property
     def plain(self) -> bool:
-        """Nothing but a model and its targets."""
-        return not self.endpoint_id
+        """Nothing but a model and its targets, none of them bounded."""
+        return not self.endpoint_id and not any(target.capacity for target in self.targets)
 
 
 def resolve(state: State, principal: Principal, called: str, kind: ModelKind | None = None) -> Route:

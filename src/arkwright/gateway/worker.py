@@ -24,12 +24,13 @@ from arkwright.gateway.forward import Forward
 from arkwright.gateway.idempotency import IDEMPOTENCY_KEY, Idempotency
 from arkwright.gateway.metrics import Metrics, host_families
 from arkwright.gateway.plan import Planner
-from arkwright.gateway.queue import Queue
+from arkwright.gateway.queue import Queue, Ticket
 from arkwright.gateway.routes import Route
 from arkwright.gateway.state import State
 from arkwright.gateway.upstream import Pool
 from arkwright.host.leases import LeaseWords, Slot
 from arkwright.host.metric_boards import Board, Families, render
+from arkwright.host.places import Places
 from arkwright.store.quarantine import Quarantine
 from arkwright.wire.http import request_head_prefix
 
@@ -63,6 +64,8 @@ class Ask(NamedTuple):
     choices: int
     planner: Planner
     again: "Callable[[State, Exchange, Principal, Route | None], Ask]"  # Makes the ask anew, for another route.
+    service_tier: str = "auto"  # As the caller names it.
+    calls: int = 1  # How many a target that counts one choice only is asked at once.
 
 
 class Worker:
@@ -106,6 +109,7 @@ class Worker:
         self._heads.clear()
         self.metrics.forget_but(target for model in state.models.values() for target in model.targets)
         self._slot.loaded_version = state.version
+        self.queue.renew(state)
 
     def not_ready(self) -> list[str]:
         """What is still missing before requests can be served; empty when ready."""
@@ -157,8 +161,8 @@ class Worker:
         self.charging.intend(admitted, ask.exchange)
         self.queue.enter(ask, admitted, self._start)
 
-    def _begin(self, ask: Ask, admitted: Admitted) -> None:
-        Forward(self, ask, admitted).start()
+    def _begin(self, ask: Ask, admitted: Admitted, ticket: Ticket | None) -> None:
+        Forward(self, ask, admitted, ticket=ticket).start()
 
     def _admit_again(self, ask: Ask, wait_until: float) -> None:
         if not ask.exchange.open:
@@ -179,6 +183,10 @@ class Worker:
 
     def ended(self, forward: object) -> None:
         self.forwards.discard(forward)
+
+    def places(self) -> Places:
+        """What this host's workers share of bounded targets. Raises OSError or Unavailable."""
+        return Places(self.settings.paths.place_words, self._words.slot_count, self._slot.index)
 
     def upstream(self, target: Target, path: str) -> tuple[Pool, bytes]:
         """The connections to a target, and the part of the request's head that never changes for this path."""
@@ -207,7 +215,6 @@ class Worker:
                 connection.expire()
         for pool in (self.control, *self._pools.values()):
             pool.sweep(now)
-        self.queue.sweep(now)
 
     def post_metrics(self) -> None:
         """Leave this worker's counters where the others find them."""
@@ -247,3 +254,4 @@ class Worker:
             pool.close()
         if self.pump is not None:
             self.pump.close()
+        self.queue.close()

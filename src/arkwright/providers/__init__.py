@@ -22,6 +22,10 @@ class ProviderKind(Protocol):
         """What the gateway must know about such an account."""
         ...
 
+    def capacity(self, stored: dict[str, Any]) -> int:
+        """How many requests it may be sent at once, by all gateways; 0: no bound."""
+        ...
+
 
 REGISTRY: dict[str, ProviderKind] = {
     "openai_compatible": cast(ProviderKind, openai_compatible),

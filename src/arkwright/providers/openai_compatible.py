@@ -4,7 +4,7 @@ Pure: checks what an operator wrote and says what the gateway must know; speaks 
 own, so it may be private; it may not carry credentials, which would end up in logs.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,6 +24,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     legacy_logprobs: bool = True
     refuses: tuple[str, ...] = ()
     progress: Literal["none", "timings"] = "none"
+    max_concurrent: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0  # Requests it is sent at once; 0: no bound.
 
 
 def options(given: dict[str, Any]) -> dict[str, Any]:
@@ -62,9 +63,19 @@ def traits(stored: dict[str, Any]) -> Traits:
     """What the gateway needs to know. Options that an older version stored and this one does not know are passed over:
     one provider's history must not keep the others from being served.
     """
+    facts = msgspec.structs.asdict(_known(stored))
+    del facts["max_concurrent"]
+    return Traits(usage_source="provider", **facts)
+
+
+def capacity(stored: dict[str, Any]) -> int:
+    """How many requests it may be sent at once, by all gateways; 0: no bound."""
+    return _known(stored).max_concurrent
+
+
+def _known(stored: dict[str, Any]) -> Options:
     known = {field.name for field in msgspec.structs.fields(Options)}
-    parsed = _parse({name: value for name, value in stored.items() if name in known})
-    return Traits(usage_source="provider", **msgspec.structs.asdict(parsed))
+    return _parse({name: value for name, value in stored.items() if name in known})
 
 
 def _parse(given: dict[str, Any]) -> Options:

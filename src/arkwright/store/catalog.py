@@ -44,6 +44,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     state: ReplicaState
     last_error: str
     observed_at: datetime
+    capacity: int = 0  # How many requests it takes at once; 0: nobody has asked its engine yet.
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +129,11 @@ async def observe_replica(connection: Connection, replica_id: str, state: Replic
 async def move_replica(connection: Connection, replica_id: str, url: str, sealed_key: bytes) -> None:
     """It answers elsewhere from now on, or with another key."""
     await _queries.replica_move(connection, id=replica_id, url=url, sealed_key=sealed_key)
+
+
+async def size_replica(connection: Connection, replica_id: str, capacity: int) -> None:
+    """How many requests it takes at once."""
+    await _queries.replica_size(connection, id=replica_id, capacity=capacity)
 
 
 async def doubt_replicas(connection: Connection, host: str) -> None:

@@ -14,7 +14,7 @@ from arkwright.control.pulls import Pulls
 from arkwright.control.reconciler import Reconciler
 from arkwright.domain import snapshot as snapshots
 from arkwright.domain.catalog import Traits
-from arkwright.engines.deployments import Deployment, Endpoint, Observation
+from arkwright.engines.deployments import Capabilities, Deployment, Endpoint, Observation
 from arkwright.host import supervisor_client
 from arkwright.store import catalog
 from tests.integration.control.conftest import HOST, Admin
@@ -54,6 +54,9 @@ class Fake:
     async def observe(self, deployment_id: str, endpoint: Endpoint) -> Observation:
         return self.seen
 
+    def capabilities(self, deployment: Deployment) -> Capabilities:
+        return Capabilities(kind="chat", context_tokens=100, parallel=deployment.options.get("parallel", 3))
+
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
@@ -91,8 +94,12 @@ async def test_a_deployment_comes_up_and_is_published(admin: Admin, fake: Fake, 
     await admin.platform.publisher.publish()
     target = snapshots.decode((tmp_path / "snapshot.msgpack").read_bytes()).models["m"].targets[0]
     assert (target.base_url, target.name) == (ENDPOINT.url, "d")
-    assert target.traits.usage_source == "engine"
+    assert (target.traits.usage_source, target.capacity) == ("engine", 3)
     assert open_sealed(admin.platform.master_key, target.sealed_key) == ENDPOINT.key
+    await admin.call("PATCH", "/deployments/d", {"options": {"parallel": 5}})
+    await reconciler.step()
+    await admin.platform.publisher.publish()
+    assert snapshots.decode((tmp_path / "snapshot.msgpack").read_bytes()).models["m"].targets[0].capacity == 5
     fake.seen = Observation("starting", "it ended once")
     await reconciler.step()
     await admin.platform.publisher.publish()

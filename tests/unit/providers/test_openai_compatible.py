@@ -67,6 +67,14 @@ def test_options_become_traits() -> None:
     assert KIND.traits({"of_an_older_version": 1}) == Traits()
 
 
+def test_how_many_requests_an_account_takes_at_once_is_no_trait() -> None:
+    stored = KIND.options({"max_concurrent": 8})
+    assert (KIND.capacity(stored), KIND.traits(stored)) == (8, Traits())
+    assert KIND.capacity({}) == 0
+    with pytest.raises(InvalidInput, match="max_concurrent"):
+        KIND.options({"max_concurrent": -1})
+
+
 def test_an_unknown_kind_is_answered_by_the_known_ones() -> None:
     with pytest.raises(InvalidInput, match="openai_compatible"):
         providers.kind("unheard")

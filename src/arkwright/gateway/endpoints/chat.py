@@ -45,6 +45,7 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
         choices=choices,
         planner=lambda target: _plan(exchange, request, functions, target, model.name),
         again=_ask,
+        calls=choices,
     )
 
 

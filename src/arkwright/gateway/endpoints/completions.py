@@ -49,6 +49,7 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
         choices=max(request.take("n") or 1, request.take("best_of") or 1) * max(1, len(prompts)),
         planner=lambda target: _plan(request, prompts, target, model.name),
         again=_ask,
+        calls=(request.take("n") or 1) * max(1, len(prompts)),
     )
 
 

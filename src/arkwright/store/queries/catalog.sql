@@ -37,11 +37,11 @@ UPDATE deployment SET engine = :engine, source = :source, options = :options, de
 DELETE FROM deployment WHERE id = :id;
 
 -- name: replicas_of_deployment
-SELECT id, deployment_id, host, url, sealed_key, state, last_error, observed_at
+SELECT id, deployment_id, host, url, sealed_key, state, last_error, observed_at, capacity
 FROM replica WHERE deployment_id = :deployment_id ORDER BY id;
 
 -- name: replicas_of_host
-SELECT id, deployment_id, host, url, sealed_key, state, last_error, observed_at
+SELECT id, deployment_id, host, url, sealed_key, state, last_error, observed_at, capacity
 FROM replica WHERE host = :host ORDER BY id;
 
 -- name: replica_insert!
@@ -54,6 +54,9 @@ WHERE id = :id AND (state, last_error) IS DISTINCT FROM (:state, :last_error);
 
 -- name: replica_move!
 UPDATE replica SET url = :url, sealed_key = :sealed_key WHERE id = :id;
+
+-- name: replica_size!
+UPDATE replica SET capacity = :capacity WHERE id = :id AND capacity <> :capacity;
 
 -- name: replicas_doubt!
 -- A new life of this host: nothing that was ready is, until it is seen to be.

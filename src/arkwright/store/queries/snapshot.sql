@@ -18,7 +18,7 @@ SELECT id, name, kind, base_url, sealed_key, options FROM provider;
 
 -- name: ready_replicas
 -- Of one host: an engine listens on the loopback of its own.
-SELECT replica.id, replica.deployment_id, replica.url, replica.sealed_key,
+SELECT replica.id, replica.deployment_id, replica.url, replica.sealed_key, replica.capacity,
        deployment.name, deployment.engine, deployment.options
 FROM replica JOIN deployment ON deployment.id = replica.deployment_id
 WHERE replica.host = :host AND replica.state = 'ready' AND deployment.desired = 'running' ORDER BY replica.id;
