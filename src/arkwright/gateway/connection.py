@@ -7,6 +7,7 @@ Refuses every ambiguity about where a message ends; never looks into a body.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol, cast
 
 import httptools
@@ -21,6 +22,10 @@ PIPELINE_MAX = 16
 HEADERS_MAX = 128
 WRITE_HIGH_WATER = 256 * 1024
 LINGER_SECONDS = 2.0
+LONG_BODY_BYTES = 64 * 1024
+REQUEST_SECONDS_MAX = 600.0  # From a request's first byte to its last, however it drips.
+_KNOWN_TARGET_BYTES = 128  # Longer ones are of no API, and not worth remembering.
+_METHODS = {b"GET": "GET", b"POST": "POST"}
 
 
 class Limits(Protocol):
@@ -44,9 +49,6 @@ class Limits(Protocol):
     @property
     def write_timeout_s(self) -> float: ...
 
-
-LONG_BODY_BYTES = 64 * 1024
-REQUEST_SECONDS_MAX = 600.0  # From a request's first byte to its last, however it drips.
 
 Handler = Callable[[Exchange], None]
 
@@ -90,9 +92,10 @@ class Connection(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._body_bytes = 0
         self._head_bytes = 0  # Arrived since the last message ended, while a head is awaited.
-        self._field_bytes = 0  # Names and values of the head being parsed.
+        self._head_bytes_most = 0  # No head being parsed is longer: what was read since it began, and with it.
         self._in_head = True
-        self._began = 0.0
+        self._began = 0.0  # When its first byte came; 0 between messages.
+        self._read_bytes = 0  # Of the last read.
         self._exchange: Exchange | None = None
 
     # asyncio.Protocol
@@ -118,6 +121,8 @@ class Connection(asyncio.Protocol):
             return
         if self._in_head:
             self._head_bytes += len(data)
+            self._head_bytes_most += len(data)
+        self._read_bytes = len(data)
         try:
             self._parser.feed_data(data)
             if self._in_head and self._head_bytes > self._limits.header_bytes_max:
@@ -133,7 +138,10 @@ class Connection(asyncio.Protocol):
         except ArkwrightError as error:
             self._refuse(error)
         if self._current is None:
-            self._next()
+            if self._waiting:
+                self._next()
+            else:
+                self._await_rest()
 
     def pause_writing(self) -> None:
         self._full = True
@@ -152,65 +160,54 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._url = b""
         self._headers = []
-        self._chunks = []
         self._body_bytes = 0
-        self._field_bytes = 0
-        self._in_head = True
-        self._exchange = None
+        self._head_bytes_most = self._read_bytes
         self._began = self._loop.time()
-        if self._current is None:
-            self._await(self._limits.header_timeout_s)
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if len(self._headers) >= HEADERS_MAX:
+        headers = self._headers
+        if len(headers) >= HEADERS_MAX:
             raise HeadTooLarge(f"The request has more than {HEADERS_MAX} headers.")
-        self._field_bytes += len(name) + len(value)
-        if self._field_bytes + len(self._url) > self._limits.header_bytes_max:
-            raise self._head_too_large()
-        self._headers.append((name.lower(), value))
+        headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        assert self._parser is not None, "called by the parser"
+        parser, headers = self._parser, self._headers
+        assert parser is not None, "called by the parser"
         self._in_head = False
         self._head_bytes = 0
-        self._version = self._parser.get_http_version()
-        self._check_framing()
-        path, _, query = self._url.partition(b"?")
-        if path.startswith((b"http://", b"https://")):  # The absolute form, which a server must understand.
-            path = b"/" + path.split(b"/", 3)[3] if path.count(b"/") > 2 else b"/"
-        if not path.startswith(b"/"):
-            raise InvalidInput("The request target must be a path.", code="invalid_http")
-        method = self._parser.get_method().decode("ascii", "replace")
-        exchange = Exchange(self, method, path.decode("latin-1"), query, self._headers)
-        exchange.keep_alive = self._parser.should_keep_alive()
-        length = exchange.header(b"content-length")
-        if int(length) > LONG_BODY_BYTES if length else exchange.header(b"transfer-encoding"):
-            self._check(exchange)
+        self._headers = []  # Trailers are of no head, and are dropped.
+        self._version = parser.get_http_version()
+        method = parser.get_method()
+        url = self._url
+        path, query = _known_target(url) if len(url) <= _KNOWN_TARGET_BYTES else _target(url)
+        exchange = Exchange(self, _METHODS.get(method) or method.decode("ascii", "replace"), path, query, headers)
+        if self._head_bytes_most > self._limits.header_bytes_max:
+            self._check_head_bytes(headers)
+        self._check_framing(exchange)
+        exchange.keep_alive = parser.should_keep_alive()
         self._exchange = exchange
-        if self._current is None:
-            self._await(self._limits.body_timeout_s)
-        if (exchange.header(b"expect") or b"").lower() == b"100-continue" and self._current is None:
-            self.write(http.CONTINUE)
+        if exchange.header(b"expect") is not None:
+            self._expected(exchange)
 
     def on_body(self, data: bytes) -> None:
         self._body_bytes += len(data)
         if self._body_bytes > self._limits.body_bytes_max:
             raise self._too_large()
         self._chunks.append(data)
-        if self._current is None:
-            left = self._began + REQUEST_SECONDS_MAX - self._loop.time()
-            self._await(min(self._limits.body_timeout_s, left))
 
     def on_message_complete(self) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is None or self._closing:
             return
-        exchange.body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks = []
+        chunks = self._chunks
+        if chunks:
+            exchange.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            self._chunks = []
         self._in_head = True
+        self._began = 0.0
         self._waiting.append(exchange)
         self._waiting_bytes += len(exchange.body)
         much = len(self._waiting) >= PIPELINE_MAX or self._waiting_bytes > self._limits.body_bytes_max
@@ -345,28 +342,62 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _check_framing(self) -> None:
-        """Refuse whatever two servers could read in two ways."""
-        if self._version not in ("1.0", "1.1"):
-            raise InvalidInput("This server speaks HTTP/1.1.", code="invalid_http")
-        lengths, codings = self._all(b"content-length"), self._all(b"transfer-encoding")
-        if lengths and codings:
-            raise InvalidInput("A request has either a length or a transfer coding, not both.", code="invalid_http")
-        if len(codings) > 1 or (codings and codings[0].strip().lower() != b"chunked"):
-            raise InvalidInput("The only transfer coding taken is chunked.", code="invalid_http")
-        if len(self._all(b"authorization")) > 1:
-            raise InvalidInput("A request has one Authorization header at most.", code="invalid_http")
-        hosts = len(self._all(b"host"))
-        if hosts > 1 or (hosts == 0 and self._version == "1.1"):
-            raise InvalidInput("A request has exactly one Host header.", code="invalid_http")
-        if lengths and int(lengths[0]) > self._limits.body_bytes_max:
-            raise self._too_large()
+    def _await_rest(self) -> None:
+        """Of a request a part has come, and nothing else is in hand."""
+        if not self._began or self._closing:
+            return
+        if self._in_head:
+            self.deadline = self._began + self._limits.header_timeout_s
+        else:
+            last = self._began + REQUEST_SECONDS_MAX
+            self.deadline = min(self._loop.time() + self._limits.body_timeout_s, last)
 
-    def _all(self, name: bytes) -> list[bytes]:
-        return [value for key, value in self._headers if key == name]
+    def _expected(self, exchange: Exchange) -> None:
+        """A client that waits for our word before it sends a body gets it, if its turn has come."""
+        if (exchange.header(b"expect") or b"").lower() == b"100-continue" and self._current is None:
+            self.write(http.CONTINUE)
+
+    def _check_head_bytes(self, headers: Headers) -> None:
+        if len(self._url) + sum(len(name) + len(value) for name, value in headers) > self._limits.header_bytes_max:
+            raise self._head_too_large()
+
+    def _check_framing(self, exchange: Exchange) -> None:
+        """Refuse whatever two servers could read in two ways; look at the head of a long body before any of it."""
+        version = self._version
+        if version not in ("1.0", "1.1"):
+            raise InvalidInput("This server speaks HTTP/1.1.", code="invalid_http")
+        length, coding = exchange.header(b"content-length"), exchange.header(b"transfer-encoding")
+        if coding is not None:
+            if length is not None:
+                raise InvalidInput("A request has either a length or a transfer coding, not both.", code="invalid_http")
+            if exchange.count(b"transfer-encoding") > 1 or coding.strip().lower() != b"chunked":
+                raise InvalidInput("The only transfer coding taken is chunked.", code="invalid_http")
+        if exchange.count(b"authorization") > 1:
+            raise InvalidInput("A request has one Authorization header at most.", code="invalid_http")
+        hosts = exchange.count(b"host")
+        if hosts > 1 or (hosts == 0 and version == "1.1"):
+            raise InvalidInput("A request has exactly one Host header.", code="invalid_http")
+        body_bytes = int(length) if length else 0
+        if body_bytes > self._limits.body_bytes_max:
+            raise self._too_large()
+        if body_bytes > LONG_BODY_BYTES or coding is not None:
+            self._check(exchange)
 
     def _head_too_large(self) -> HeadTooLarge:
         return HeadTooLarge(f"The request's head is longer than {self._limits.header_bytes_max} bytes.")
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The request body is longer than {self._limits.body_bytes_max} bytes, the most taken here.")
+
+
+def _target(url: bytes) -> tuple[str, bytes]:
+    """Path and query of a request's target."""
+    path, _, query = url.partition(b"?")
+    if path.startswith((b"http://", b"https://")):  # The absolute form, which a server must understand.
+        path = b"/" + path.split(b"/", 3)[3] if path.count(b"/") > 2 else b"/"
+    if not path.startswith(b"/"):
+        raise InvalidInput("The request target must be a path.", code="invalid_http")
+    return path.decode("latin-1"), query
+
+
+_known_target = lru_cache(256)(_target)

@@ -31,7 +31,8 @@ class Exchange:
     """`event_id` is the identity of the request everywhere: header, journal, charge."""
 
     __slots__ = (
-        "_chunked", "_connection", "_ended", "_head_only", "begun", "body", "error_class", "event_id", "headers",
+        "_chunked", "_connection", "_ended", "_fields", "_head_only", "begun", "body", "error_class", "event_id",
+        "headers",
         "keep_alive", "limits", "method", "on_disconnect", "on_drained", "on_full", "path", "query",
         "queue_us", "started_at", "status",
     )  # fmt: skip
@@ -45,6 +46,9 @@ class Exchange:
         self.path = path
         self.query = query
         self.headers = headers
+        self._fields = dict(headers)
+        if len(self._fields) != len(headers):
+            self._fields = dict(reversed(headers))  # The first of several is the one that counts.
         self.body = b""
         self.keep_alive = True
         self.begun = False
@@ -80,7 +84,14 @@ class Exchange:
         return self._connection.from_this_machine and proxied is None
 
     def header(self, name: bytes) -> bytes | None:
-        return http.header(self.headers, name)
+        """The first value of a header, or None."""
+        return self._fields.get(name)
+
+    def count(self, name: bytes) -> int:
+        """How many headers of this name there are."""
+        if len(self._fields) == len(self.headers):  # No name came twice.
+            return name in self._fields
+        return sum(key == name for key, _ in self.headers)
 
     def answer(
         self, status: int, body: bytes, content_type: bytes = JSON, extra: Headers | None = None, *, cors: bool = True

@@ -1,15 +1,17 @@
 """What one request asks of one target. Made by an endpoint, carried out by `forward`."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import lru_cache
+
+import msgspec
 
 from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
 from arkwright.wire import openai_answer
-from arkwright.wire.openai_request import Fields, Request, encode, raw
+from arkwright.wire.openai_request import Fields, Request, encode, raw, raw_name
 
 
-class Plan(NamedTuple):
+class Plan(msgspec.Struct, frozen=True):
     """`bodies`: one for a plain forward; several when choices are asked for one by one, prompt by prompt.
 
     streamed: the client gets a stream. upstream_streamed: the upstream is asked for one. drop_usage: the client did
@@ -41,28 +43,30 @@ def generation(
     prompts: list[Fields] | None = None,
 ) -> Plan:
     """The plan of an endpoint that generates. `reshape`: makes the answer where the target's own would not do."""
-    streamed = bool(request.take("stream"))
+    asked = request.asked
+    streamed = bool(asked.stream)
     passed_on = streamed and reshape is None
     return Plan(
-        endpoint=endpoint,
-        path="/" + endpoint.replace(".", "/"),
-        streamed=streamed,
-        upstream_streamed=wants_stream(request, target),
-        drop_usage=passed_on and not includes_usage(request),
-        bodies=bodies(fields, request, target, prompts),
-        choices_per_prompt=request.take("n") or 1,
-        present=None if passed_on else reshape or presenting(model, target),
+        endpoint,
+        "/" + endpoint.replace(".", "/"),
+        streamed,
+        wants_stream(request, target),
+        passed_on and not includes_usage(request),
+        bodies(fields, request, target, prompts),
+        asked.n or 1,
+        None if passed_on else reshape or presenting(model, target.upstream_model),
     )
 
 
-def presenting(model: str, target: Target) -> Callable[[bytes], bytes]:
+@lru_cache(1024)
+def presenting(model: str, upstream_model: str) -> Callable[[bytes], bytes]:
     """Gives a whole answer the customer's name for the model."""
-    return lambda body: openai_answer.presented(body, model=model, upstream_model=target.upstream_model)
+    return lambda body: openai_answer.presented(body, model=model, upstream_model=upstream_model)
 
 
 def includes_usage(request: Request) -> bool:
     """Whether the client of a stream asked for the usage chunk."""
-    options = request.take("stream_options")
+    options = request.asked.stream_options
     return options is not None and bool(options.include_usage)
 
 
@@ -70,19 +74,22 @@ def fields_for(request: Request, target: Target) -> Fields:
     """The request's fields as this target is asked them: its name for the model, and how usage is to be reported."""
     refuse(request, target)
     fields = dict(request.fields)
-    fields["model"] = raw(target.upstream_model)
+    fields["model"] = raw_name(target.upstream_model)
     if wants_stream(request, target):
-        fields["stream"] = raw(True)
-        fields["stream_options"] = raw({"include_usage": True})
+        fields["stream"] = _TRUE
+        fields["stream_options"] = _WITH_USAGE
         if target.traits.progress == "timings":
-            fields["timings_per_token"] = raw(True)
+            fields["timings_per_token"] = _TRUE
     return fields
+
+
+_TRUE, _WITH_USAGE = raw(True), raw({"include_usage": True})
 
 
 def wants_stream(request: Request, target: Target) -> bool:
     """An engine that can be stopped, or that counts only one choice, is always asked to: both show in streams only."""
     traits = target.traits
-    return bool(request.take("stream")) or traits.on_disconnect == "stop" or not traits.counts_choices
+    return bool(request.asked.stream) or traits.on_disconnect == "stop" or not traits.counts_choices
 
 
 def refuse(request: Request, target: Target) -> None:
@@ -98,7 +105,7 @@ def bodies(fields: Fields, request: Request, target: Target, prompts: list[Field
 
     A given seed is moved on from choice to choice: the same seed would give the same words `n` times.
     """
-    choices = request.take("n") or 1
+    choices = request.asked.n or 1
     if target.traits.counts_choices or (choices == 1 and not prompts):
         return [encode(fields)]
     seed = request.take("seed")

@@ -15,7 +15,7 @@ import httptools
 from arkwright.gateway import pump as pumps
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.pump import Pump, Socket, Upstream, built
-from arkwright.wire.http import Headers, header
+from arkwright.wire.http import Headers
 from arkwright.wire.openai_stream import StreamFollower
 
 IDLE_CONNECTIONS_MAX = 256
@@ -23,6 +23,10 @@ IDLE_SECONDS_MAX = 60.0
 # Engines on plain HTTP close a connection that rested for five seconds; being quicker, no request meets the close.
 IDLE_SECONDS_MAX_PLAIN = 4.0
 HEAD_BYTES_MAX = 64 * 1024
+_APART_BYTES = 64 * 1024  # A longer body is not copied behind its head.
+
+
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 
 
 class Consumer(Protocol):
@@ -74,7 +78,7 @@ class Call:
         self.started = False  # A first byte of the answer arrived.
         self.done = False
         self.paused = False
-        self.deadline = pool.loop.time() + pool.timeouts.connect_timeout_s
+        self.deadline = 0.0  # Whoever connects or begins sets it.
 
     def pause(self) -> None:
         self.paused = True
@@ -127,7 +131,6 @@ class Call:
             connection.abort()
             if self._reused and not self.started and not timed_out:
                 self._reused = False
-                self.deadline = self._pool.loop.time() + self._pool.timeouts.connect_timeout_s
                 self._pool.connect(self)
                 return
         self._finish()
@@ -167,6 +170,7 @@ class Pool:
         return call
 
     def connect(self, call: Call) -> None:
+        call.deadline = self.loop.time() + self.timeouts.connect_timeout_s
         task = self.loop.create_task(self._connect(call))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
@@ -214,6 +218,7 @@ class _Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._headers: Headers = []
         self._head_bytes = 0
+        self._framed = False  # The head says where the body ends.
         self._until_close = False
         self.idle_since = 0.0
 
@@ -226,9 +231,13 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._headers = []
         self._head_bytes = 0
-        self._until_close = False
+        self._framed = self._until_close = False
         assert self._transport is not None
-        self._transport.writelines(request)
+        head, body = request
+        if len(body) > _APART_BYTES:
+            self._transport.writelines(request)
+        else:
+            self._transport.write(head + body)
         if built() and isinstance(self._transport, Upstream):
             self._transport.expect()
         if call.paused:
@@ -299,16 +308,19 @@ class _Connection(asyncio.Protocol):
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > HEAD_BYTES_MAX:
             raise ValueError("the head of the answer is too long")
-        self._headers.append((name.lower(), value))
+        name = name.lower()
+        if name in _FRAMING:
+            self._framed = True
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None
         status = self._parser.get_status_code()
         if status < 200:  # 100 Continue, 103 Early Hints: the answer is still to come.
             self._headers = []
+            self._framed = False
             return
-        framed = header(self._headers, b"content-length") or header(self._headers, b"transfer-encoding")
-        self._until_close = framed is None and status not in (204, 304)
+        self._until_close = not self._framed and status not in (204, 304)
         if self._call is not None:
             self._call.consumer.on_head(status, self._headers)
 

@@ -3,6 +3,7 @@
 The body is scanned once into raw fields; fields nobody here knows go through untouched. Never decodes a prompt.
 """
 
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -116,25 +117,46 @@ EMBEDDING: dict[str, Any] = {
 _REQUIRED = ("model", "messages", "prompt", "input")
 
 
-class Request:
-    """A body as raw fields, the known ones checked and decoded. `take` gives one of them; null and absent are None."""
+class Shapes:
+    """What a table of field types makes of a body: all of it in one go, or field by field for the words of an error."""
 
-    __slots__ = ("_values", "fields")
+    __slots__ = ("_fields", "whole")
 
-    def __init__(self, body: bytes, shapes: dict[str, msgspec.json.Decoder[Any]]) -> None:
-        """Raises InvalidInput, naming the field, for anything that is not a request of this shape."""
-        self.fields = _fields(body)
+    def __init__(self, types: dict[str, Any]) -> None:
+        given = [(name, kind) if name in _REQUIRED else (name, kind, None) for name, kind in types.items()]
+        # None of it holds what it is held by, so the collector need not look at it.
+        asked = msgspec.defstruct("Asked", sorted(given, key=len), gc=False)
+        self.whole = msgspec.json.Decoder(asked)
+        self._fields = {name: msgspec.json.Decoder(kind) for name, kind in types.items()}
+
+    def one_by_one(self, fields: Fields) -> Any:
+        """Raises InvalidInput, naming the first field that is missing or is not what it must be."""
         for name in _REQUIRED:
-            if name in shapes and name not in self.fields:
+            if name in self._fields and name not in fields:
                 raise InvalidInput(
                     f"Missing required parameter: '{name}'.", code="missing_required_parameter", param=name
                 )
-        self._values = {
-            name: _decoded(name, value, shapes[name]) for name, value in self.fields.items() if name in shapes
-        }
+        known = {name: value for name, value in fields.items() if name in self._fields}
+        return self.whole.type(**{name: _decoded(name, value, self._fields[name]) for name, value in known.items()})
+
+
+class Request:
+    """A body as raw fields, and as `asked` the known ones, checked and decoded: null and absent are None."""
+
+    __slots__ = ("asked", "fields")
+
+    def __init__(self, body: bytes, shapes: Shapes) -> None:
+        """Raises InvalidInput, naming the field, for anything that is not a request of this shape."""
+        self.fields = _fields(body)
+        self.asked: Any
+        try:
+            self.asked = shapes.whole.decode(body)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            self.asked = shapes.one_by_one(self.fields)  # Of a field that came twice, the last one counts.
 
     def take(self, name: str) -> Any:
-        return self._values.get(name)
+        """One of the known fields by its name; None for what this endpoint does not know."""
+        return getattr(self.asked, name, None)
 
 
 def _decoded(name: str, value: msgspec.Raw, shape: msgspec.json.Decoder[Any]) -> Any:
@@ -146,9 +168,9 @@ def _decoded(name: str, value: msgspec.Raw, shape: msgspec.json.Decoder[Any]) ->
         raise InvalidInput(f"Invalid JSON in '{name}'.", code="invalid_json", param=name) from error
 
 
-def shapes(types: dict[str, Any]) -> dict[str, msgspec.json.Decoder[Any]]:
+def shapes(types: dict[str, Any]) -> Shapes:
     """Decoders for a table of field types; made once, at import."""
-    return {name: msgspec.json.Decoder(kind) for name, kind in types.items()}
+    return Shapes(types)
 
 
 def encode(fields: Fields) -> bytes:
@@ -158,6 +180,9 @@ def encode(fields: Fields) -> bytes:
 
 def raw(value: Any) -> msgspec.Raw:
     return msgspec.Raw(_encoder.encode(value))
+
+
+raw_name = lru_cache(4096)(raw)  # For names, which are few and told again and again.
 
 
 def texts(given: Any, param: str) -> list[Any]:

@@ -5,6 +5,7 @@ gateway may send it only once the request is written down.
 """
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -145,6 +146,7 @@ def finishes(event: bytes) -> bool:
     return _FINISH.search(event) is not None
 
 
+@lru_cache(1024)  # A target's name and the customer's: few, and used again and again.
 def _renaming(rename: tuple[str, str]) -> tuple[re.Pattern[bytes], bytes]:
     upstream, public = (msgspec.json.encode(name) for name in rename)
     pattern = re.compile(rb'("model"\s*:\s*)' + re.escape(upstream))

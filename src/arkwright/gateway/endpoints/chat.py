@@ -19,6 +19,9 @@ TEMPLATE_TOKENS = 32
 
 ENDPOINT = "chat.completions"
 _SHAPES = shapes(CHAT)
+# Fields that are shown to the model beside its messages, and those that say something about each other.
+_SHOWN = frozenset(("tools", "functions", "response_format"))
+_TO_BE_CHECKED = frozenset(("tools", "tool_choice", "top_logprobs", "stream_options", "response_format"))
 
 
 def create(worker: Worker, exchange: Exchange) -> None:
@@ -30,10 +33,14 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
     request = Request(exchange.body, _SHAPES)
     route = route or resolve(state, principal, request.take("model"), "chat")
     model = route.model
-    functions = tools.forced(request)
-    _check(request)
-    limits = [limit for name in ("max_completion_tokens", "max_tokens") if (limit := request.take(name)) is not None]
-    choices = request.take("n") or 1
+    asked = request.asked
+    functions: list[Function] = []
+    if not _TO_BE_CHECKED.isdisjoint(request.fields):
+        functions = tools.forced(request)
+        _check(request)
+    limit = asked.max_tokens
+    if asked.max_completion_tokens is not None:  # Whichever of the two the upstream heeds.
+        limit = max(asked.max_completion_tokens, limit or 0)
     return Ask(
         exchange,
         principal,
@@ -41,8 +48,8 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
         route,
         ENDPOINT,
         input_tokens_max=_input_tokens_max(request),
-        output_tokens_max=max(limits, default=None),  # Whichever of the two the upstream heeds.
-        choices=choices,
+        output_tokens_max=limit,
+        choices=asked.n or 1,
         planner=lambda target: _plan(exchange, request, functions, target, model.name),
         again=_ask,
         calls=choices,
@@ -51,10 +58,13 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
 
 def _input_tokens_max(request: Request) -> int:
     """Everything the model may be shown, in bytes, and what its template puts around it."""
-    messages: list[Message] = request.take("messages")
-    shown = sum(len(message.content) + len(message.tool_calls) for message in messages)
-    shown += sum(len(request.fields.get(name, b"")) for name in ("tools", "functions", "response_format"))
-    return shown + TEMPLATE_TOKENS_PER_MESSAGE * len(messages) + TEMPLATE_TOKENS
+    messages: list[Message] = request.asked.messages
+    shown = TEMPLATE_TOKENS_PER_MESSAGE * len(messages) + TEMPLATE_TOKENS
+    for message in messages:
+        shown += len(message.content) + len(message.tool_calls)
+    for name in _SHOWN.intersection(request.fields):
+        shown += len(request.fields[name])
+    return shown
 
 
 def _check(request: Request) -> None:
