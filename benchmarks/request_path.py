@@ -173,6 +173,7 @@ class Host:
         worker.use(state())
         pool, _ = worker.upstream(worker.state.models["bench"].targets[0], "/chat/completions")
         pool._open = self._open
+        self._opened = False
         self._asked: list[tuple[_Connection, Wire]] = []
         self.clients = []
         for _ in range(TURN):
@@ -202,9 +203,9 @@ class Host:
         for client, _ in self.clients:
             client.data_received(case.request)
         await asyncio.sleep(0)
-        for _ in range(TURN):  # Connections are being made: only in the first turn.
-            if len(self._asked) < TURN or not all(wire.written for _, wire in self._asked):
-                await asyncio.sleep(0)
+        if not self._opened:
+            await asyncio.sleep(0.1)  # Connections are being made: tasks, and what they wait for.
+            self._opened = len(self._asked) == TURN
         for piece in case.pieces:
             for connection, wire in self._asked:
                 wire.written.clear()

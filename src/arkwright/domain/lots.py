@@ -148,7 +148,7 @@ def reserve_money(lots: Iterable[Lot], amount_pico: int, take: Take) -> int:
     return amount_pico
 
 
-class Covered(NamedTuple):
+class Covered(msgspec.Struct, frozen=True):
     """A charge with what lots paid of it. Σ draws of credits is `granted_pico`."""
 
     lines: tuple[ChargeLine, ...]

@@ -10,6 +10,7 @@ Law: `rate` is the only function that turns counts into money, for holds, charge
 
 from collections.abc import Iterable
 from functools import cached_property
+from itertools import compress
 from typing import Literal, NamedTuple, get_args
 
 import msgspec
@@ -61,7 +62,7 @@ KINDS: dict[ChargeItem, ItemKind] = {
     "tool_call": ItemKind("tool_calls", "call"),
     "cache_storage": ItemKind("cache_storage_token_hours", "token-hour"),
 }
-assert tuple(kind.counts for kind in KINDS.values()) == COUNTS, "`rate` walks items and counts side by side"
+assert tuple(KINDS[item].counts for item in ITEMS) == COUNTS, "`rate` walks items and counts side by side"
 _INPUT_ITEMS: tuple[ChargeItem, ...] = (
     "input", "cached_input", "cache_write", "explicit_cached_input", "cache_write_1h",
 )  # fmt: skip
@@ -213,9 +214,8 @@ def rate(terms: Terms, usage: Usage, circumstances: Circumstances = ONLINE) -> t
     """Every non-zero count becomes one line. Raises Unpriced for a count that no rule covers."""
     price, discount_bp = terms.price, terms.discount_bp
     lines = []
-    for item, quantity in zip(KINDS, msgspec.structs.astuple(usage), strict=True):
-        if not quantity:
-            continue
+    counts = msgspec.structs.astuple(usage)
+    for item, quantity in compress(zip(ITEMS, counts, strict=True), counts):
         rule, words = price.unconditional.get(item), ""
         if rule is None:
             window = price.window_at(terms.at_us) if price.windows else ""

@@ -7,6 +7,8 @@ here rounds, guesses or forgives: what could not be collected is written down as
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from arkwright.basics.clock import now_us
 from arkwright.basics.errors import Unavailable
 from arkwright.domain import journal as records
@@ -37,7 +39,7 @@ class Served(NamedTuple):
     attempts: tuple[records.Attempt, ...] = ()  # Those that failed before.
 
 
-class Metered(NamedTuple):
+class Metered(msgspec.Struct, frozen=True):
     """What it used, and who says so."""
 
     usage: Usage

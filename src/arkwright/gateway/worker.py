@@ -93,7 +93,7 @@ class Worker:
         self._slot = slot
         self.pump = pumps.make(loop, settings)
         self._pools: dict[str, Pool] = {}
-        self._heads: dict[tuple[str, str], bytes] = {}
+        self._upstreams: dict[tuple[str, str], tuple[Pool, bytes]] = {}  # By target and path, until the next state.
 
     @property
     def state(self) -> State:
@@ -106,7 +106,7 @@ class Worker:
         """Serve by a new snapshot from now on; requests under way keep the old one."""
         self._state = state
         self._admission = Admission(state, self.charging.permits, self.charging.lots)
-        self._heads.clear()
+        self._upstreams.clear()
         self.metrics.forget_but(target for model in state.models.values() for target in model.targets)
         self._slot.loaded_version = state.version
         self.queue.renew(state)
@@ -190,22 +190,23 @@ class Worker:
 
     def upstream(self, target: Target, path: str) -> tuple[Pool, bytes]:
         """The connections to a target, and the part of the request's head that never changes for this path."""
+        known = self._upstreams.get((target.id, path))
+        if known is None:
+            known = self._upstreams[target.id, path] = self._upstream(target, path)
+        return known
+
+    def _upstream(self, target: Target, path: str) -> tuple[Pool, bytes]:
         parts = urlsplit(target.base_url)
         origin = f"{parts.scheme}://{parts.netloc}"
         pool = self._pools.get(origin)
         if pool is None:
             pool = self._pools[origin] = Pool(self.loop, origin, self.settings, self.pump)
-        head = self._heads.get((target.id, path))
-        if head is None:
-            secret = self.state.secret(target)
-            headers = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")]
-            if secret:
-                headers.append(("authorization", f"Bearer {secret}"))
-            head = request_head_prefix(
-                "POST", parts.path.rstrip("/") + path, parts.netloc, headers, f"arkwright/{__version__}"
-            )
-            self._heads[(target.id, path)] = head
-        return pool, head
+        secret = self.state.secret(target)
+        headers = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")]
+        if secret:
+            headers.append(("authorization", f"Bearer {secret}"))
+        url_path = parts.path.rstrip("/") + path
+        return pool, request_head_prefix("POST", url_path, parts.netloc, headers, f"arkwright/{__version__}")
 
     def sweep(self) -> None:
         """Enforce every deadline; called a few times a second."""

@@ -7,7 +7,8 @@ import msgspec
 
 from arkwright.wire.openai_usage import Counts, OpenAIUsage, disjoint
 
-_MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
+_MODEL = b'"model"'
+_VALUE = re.compile(rb'\s*:\s*"(?:[^"\\]|\\.)*"')
 _TIMINGS = re.compile(rb',"timings":\{[^{}]*\}')
 
 
@@ -75,7 +76,14 @@ def presented(body: bytes, *, model: str, upstream_model: str) -> bytes:
     """
     if b'"timings"' in body:
         body = _TIMINGS.sub(b"", body)
-    if model != upstream_model:
-        name = b'"model":' + msgspec.json.encode(model)
-        body = _MODEL.sub(lambda _: name, body, count=1)
+    return body if model == upstream_model else _renamed(body, model)
+
+
+def _renamed(body: bytes, model: str) -> bytes:
+    at = body.find(_MODEL)  # Nearly always near the start, where looking for bytes is quicker than for a pattern.
+    while at >= 0:
+        value = _VALUE.match(body, at + len(_MODEL))
+        if value is not None:
+            return b'%b"model":%b%b' % (body[:at], msgspec.json.encode(model), body[value.end() :])
+        at = body.find(_MODEL, at + len(_MODEL))
     return body

@@ -35,13 +35,14 @@ def disjoint(usage: OpenAIUsage) -> Counts | None:
     """None when the object counts nothing at all, or less: that is "usage missing", not "usage zero"."""
     if usage.prompt_tokens is None and usage.completion_tokens is None:
         return None
-    if min(usage.prompt_tokens or 0, usage.completion_tokens or 0) < 0:
+    prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    if prompt < 0 or completion < 0:
         return None
-    prompt, completion = _count(usage.prompt_tokens), _count(usage.completion_tokens)
-    details = usage.prompt_tokens_details or PromptDetails()
-    cached = min(_count(details.cached_tokens), prompt)
-    written = min(_count(details.cache_write_tokens), prompt - cached)
-    reasoning = 0
+    cached = written = reasoning = 0
+    details = usage.prompt_tokens_details
+    if details is not None:
+        cached = min(_count(details.cached_tokens), prompt)
+        written = min(_count(details.cache_write_tokens), prompt - cached)
     if usage.completion_tokens_details is not None:
         reasoning = min(_count(usage.completion_tokens_details.reasoning_tokens), completion)
     return Counts(prompt - cached - written, cached, written, completion - reasoning, reasoning)
