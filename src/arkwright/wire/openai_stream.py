@@ -73,15 +73,20 @@ class StreamFollower:
         if self._strip_timings and b'"timings"' in block:
             self._timings = _TIMINGS.findall(block)[-1] if _TIMINGS.search(block) else self._timings
             block = _TIMINGS.sub(b"", block)
-        if b"[DONE]" in block or _USAGE.search(block) or _ERROR.search(block):
+        # A pattern with a choice in it is slow: it is asked only where the word that it needs is there.
+        if b"[DONE]" in block or _USAGE.search(block) or (b"error" in block and _ERROR.search(block)):
             block = b"".join(kept for event in events(block) if (kept := self._look_into(event)))
         elif not self.finished:
             self.finished = _FINISH.search(block) is not None
         self.events += block.count(b"data:")
-        if self._rename is not None and block:
-            needle, name = self._rename
-            block = needle.sub(name, block)
-        return block
+        return block if self._rename is None else self._renamed(block)
+
+    def _renamed(self, block: bytes) -> bytes:
+        """Whoever writes names without a space does so in every event, and is helped sooner."""
+        assert self._rename is not None, "asked for only then"
+        compact, public, pattern, name = self._rename
+        renamed = block.replace(compact, public)
+        return pattern.sub(name, block) if renamed is block else renamed
 
     @property
     def plain(self) -> bool:
@@ -147,7 +152,8 @@ def finishes(event: bytes) -> bool:
 
 
 @lru_cache(1024)  # A target's name and the customer's: few, and used again and again.
-def _renaming(rename: tuple[str, str]) -> tuple[re.Pattern[bytes], bytes]:
+def _renaming(rename: tuple[str, str]) -> tuple[bytes, bytes, re.Pattern[bytes], bytes]:
+    """What is to be replaced and by what: as most write it, and as a pattern for all ways to write it."""
     upstream, public = (msgspec.json.encode(name) for name in rename)
     pattern = re.compile(rb'("model"\s*:\s*)' + re.escape(upstream))
-    return pattern, rb"\g<1>" + public.replace(b"\\", b"\\\\")
+    return b'"model":' + upstream, b'"model":' + public, pattern, rb"\g<1>" + public.replace(b"\\", b"\\\\")

@@ -26,6 +26,9 @@ class Splitter:
         """Whole events only, as they came, boundaries included; b"" when none is complete yet."""
         if self._rest:
             data = self._rest + data
+        if data.endswith(b"\n\n"):
+            self._rest = b""
+            return data
         lf, crlf = data.rfind(b"\n\n"), data.rfind(b"\r\n\r\n")
         end = max(lf + 2 if lf >= 0 else 0, crlf + 4 if crlf >= 0 else 0)
         self._rest = data[end:]
