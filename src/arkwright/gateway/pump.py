@@ -20,14 +20,18 @@ else:
         from arkwright.gateway._pump import Listener, Pump, Socket
         from arkwright.gateway._upstreams import Upstream
     except ImportError:  # Built where there was no compiler.
-        Listener = Pump = Socket = Upstream = None
+
+        class Missing:
+            """Nothing is ever one."""
+
+        Listener = Pump = Socket = Upstream = Missing
 
 __all__ = ["Listener", "Pump", "Socket", "Upstream", "built", "connect", "listen", "make"]
 
 
 def built() -> bool:
     """Whether the native code is there."""
-    return native.WANTED and Pump is not None
+    return native.WANTED and Pump.__name__ == "Pump"
 
 
 def make(loop: asyncio.AbstractEventLoop, settings: Settings) -> Pump | None:
