@@ -14,6 +14,7 @@ import httptools
 
 from arkwright.basics.errors import ArkwrightError, HeadTooLarge, InvalidInput, RequestTimeout, TooLarge
 from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.heads import Head, Heads
 from arkwright.gateway.pump import Socket, built
 from arkwright.wire import http
 from arkwright.wire.http import Headers
@@ -26,6 +27,8 @@ LONG_BODY_BYTES = 64 * 1024
 REQUEST_SECONDS_MAX = 600.0  # From a request's first byte to its last, however it drips.
 _KNOWN_TARGET_BYTES = 128  # Longer ones are of no API, and not worth remembering.
 _METHODS = {b"GET": "GET", b"POST": "POST"}
+UNKNOWN_MAX = 16  # A client whose heads are never the same is no longer looked up.
+_heads = Heads()
 
 
 class Limits(Protocol):
@@ -95,7 +98,9 @@ class Connection(asyncio.Protocol):
         self._head_bytes_most = 0  # No head being parsed is longer: what was read since it began, and with it.
         self._in_head = True
         self._began = 0.0  # When its first byte came; 0 between messages.
-        self._read_bytes = 0  # Of the last read.
+        self._read = b""  # What is being parsed, if a message began with it.
+        self._read_bytes = 0
+        self._unknown = 0  # Heads that were learned here since one was known.
         self._exchange: Exchange | None = None
 
     # asyncio.Protocol
@@ -119,6 +124,21 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._closing or self._parser is None:
             return
+        if self._unknown < UNKNOWN_MAX and not self._began and not self._head_bytes and not self._waiting:
+            data = self._take_known(data)
+            if not data or self._closing:
+                return
+            self._read = data
+        self._feed(data)
+        self._read = b""
+        if self._current is None:
+            if self._waiting:
+                self._next()
+            else:
+                self._await_rest()
+
+    def _feed(self, data: bytes) -> None:
+        assert self._parser is not None, "asked for only then"
         if self._in_head:
             self._head_bytes += len(data)
             self._head_bytes_most += len(data)
@@ -137,11 +157,6 @@ class Connection(asyncio.Protocol):
             self._refuse(refusal or InvalidInput("The request is not valid HTTP/1.1.", code="invalid_http"))
         except ArkwrightError as error:
             self._refuse(error)
-        if self._current is None:
-            if self._waiting:
-                self._next()
-            else:
-                self._await_rest()
 
     def pause_writing(self) -> None:
         self._full = True
@@ -208,6 +223,8 @@ class Connection(asyncio.Protocol):
             self._chunks = []
         self._in_head = True
         self._began = 0.0
+        if self._read:
+            self._learn(exchange)
         self._waiting.append(exchange)
         self._waiting_bytes += len(exchange.body)
         much = len(self._waiting) >= PIPELINE_MAX or self._waiting_bytes > self._limits.body_bytes_max
@@ -311,13 +328,40 @@ class Connection(asyncio.Protocol):
             self._current = exchange
             exchange.fail(waiting)
             return
-        self._await(None)
         self._waiting_bytes -= len(waiting.body)
-        self._current = waiting
-        waiting.started_at = self._loop.time()
+        self._begin(waiting)
+
+    def _begin(self, exchange: Exchange) -> None:
+        self.deadline = None
+        self._current = exchange
+        exchange.started_at = self._loop.time()
         if self._draining:
-            waiting.keep_alive = False
-        self._handle(waiting)
+            exchange.keep_alive = False
+        self._handle(exchange)
+
+    def _take_known(self, data: bytes) -> bytes:
+        """Begin the requests that are here whole and whose heads are known; returns what is left."""
+        limits = self._limits
+        body_bytes_max = min(limits.body_bytes_max, LONG_BODY_BYTES)
+        while data and self._current is None and not self._closing:
+            found = _heads.find(data, limits.header_bytes_max, body_bytes_max)
+            if found is None:
+                break
+            self._unknown = 0
+            self._version = "1.1"
+            head, body, data = found
+            exchange = Exchange(self, head.method, head.path, head.query, head.headers, head.fields)
+            exchange.body = body
+            self._begin(exchange)
+        return data
+
+    def _learn(self, exchange: Exchange) -> None:
+        """The first message of this read was parsed; the next one with such a head need not be."""
+        read, self._read = self._read, b""
+        self._unknown += 1
+        if exchange.keep_alive and self._version == "1.1" and len(exchange.body) <= LONG_BODY_BYTES:
+            head = Head(exchange.method, exchange.path, exchange.query, exchange.headers, exchange.fields)
+            _heads.learn(read, head, exchange.body)
 
     def _resume_reading(self) -> None:
         self._read_paused = False

@@ -31,13 +31,22 @@ class Exchange:
     """`event_id` is the identity of the request everywhere: header, journal, charge."""
 
     __slots__ = (
-        "_chunked", "_connection", "_ended", "_fields", "_head_only", "begun", "body", "error_class", "event_id",
-        "headers",
+        "_chunked", "_connection", "_ended", "_head_only", "begun", "body", "error_class", "event_id",
+        "fields", "headers",
         "keep_alive", "limits", "method", "on_disconnect", "on_drained", "on_full", "path", "query",
         "queue_us", "started_at", "status",
     )  # fmt: skip
 
-    def __init__(self, connection: "Connection", method: str, path: str, query: bytes, headers: Headers) -> None:
+    def __init__(
+        self,
+        connection: "Connection",
+        method: str,
+        path: str,
+        query: bytes,
+        headers: Headers,
+        fields: dict[bytes, bytes] | None = None,
+    ) -> None:
+        """`fields`: the first value of each header, where somebody has looked for it already."""
         self._connection = connection
         self._chunked = False
         self._ended = False
@@ -46,9 +55,7 @@ class Exchange:
         self.path = path
         self.query = query
         self.headers = headers
-        self._fields = dict(headers)
-        if len(self._fields) != len(headers):
-            self._fields = dict(reversed(headers))  # The first of several is the one that counts.
+        self.fields = dict(reversed(headers)) if fields is None else fields
         self.body = b""
         self.keep_alive = True
         self.begun = False
@@ -85,12 +92,12 @@ class Exchange:
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header, or None."""
-        return self._fields.get(name)
+        return self.fields.get(name)
 
     def count(self, name: bytes) -> int:
         """How many headers of this name there are."""
-        if len(self._fields) == len(self.headers):  # No name came twice.
-            return name in self._fields
+        if len(self.fields) == len(self.headers):  # No name came twice.
+            return name in self.fields
         return sum(key == name for key, _ in self.headers)
 
     def answer(

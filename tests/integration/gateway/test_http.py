@@ -6,6 +6,7 @@ import json
 import pytest
 
 from tests.doubles.gateway_host import POSTPAID, Answer, GatewayHost, head, read_answer
+from tests.doubles.openai_upstream import OpenAIUpstream
 
 pytestmark = pytest.mark.anyio
 
@@ -76,6 +77,25 @@ async def test_every_split_of_a_request_is_the_same_request(gateway: GatewayHost
             await asyncio.sleep(0)
             writer.write(request[at:])
             assert (await read_answer(reader)).status == 200
+
+
+async def test_a_head_that_was_parsed_before_has_a_body_of_its_own(
+    gateway: GatewayHost, upstream: OpenAIUpstream
+) -> None:
+    """Known again, in a pipeline and cut anywhere; what differs in one byte is parsed anew."""
+    said = ["", "a", "words " * 50, "b", "\u00e9" * 9]
+    bodies = [json.dumps({"model": "mock", "messages": [{"role": "user", "content": one}]}).encode() for one in said]
+    asked = [chat_head(content_length=str(len(body))) + body for body in bodies]
+    async with gateway.connect() as (reader, writer):
+        for request in asked:
+            writer.write(request)
+            assert (await read_answer(reader)).status == 200
+        writer.write(asked[2] + asked[1] + asked[4][:-5])
+        assert [(await read_answer(reader)).status for _ in range(2)] == [200, 200]
+        writer.write(asked[4][-5:] + asked[0].replace(b"Bearer ak-", b"Bearer bk-") + asked[3])
+        assert [(await read_answer(reader)).status for _ in range(3)] == [200, 401, 200]
+    heard = [request["messages"][0]["content"] for request in upstream.requests]
+    assert heard == [*said, said[2], said[1], said[4], said[3]]
 
 
 async def test_a_chunked_body_is_taken(gateway: GatewayHost) -> None:
