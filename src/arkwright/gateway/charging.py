@@ -18,7 +18,7 @@ from arkwright.domain.metering import ONLINE, THINKING, Finish, Usage, UsageSour
 from arkwright.domain.pricing import rate, total
 from arkwright.gateway.admission import Admitted
 from arkwright.gateway.exchange import Exchange
-from arkwright.gateway.lots import Lots
+from arkwright.gateway.lots import NO_COVER, Lots
 from arkwright.host.leases import Slot
 from arkwright.host.permits import Permits
 from arkwright.store.journal import Writer
@@ -134,7 +134,7 @@ class Charging:
         # Whether a model thought is known by what it says; a book may price its answers apart.
         circumstances = THINKING if usage.reasoning_tokens else ONLINE
         charge = Covered(rate(terms, usage, circumstances))
-        if self.lots is not None:
+        if self.lots is not None and admitted.cover is not NO_COVER:
             charge = self.lots.draw(admitted.cover, charge.lines)
         amount = total(charge.lines)
         uncollected = self._collect(admitted, amount - charge.granted_pico, usage)

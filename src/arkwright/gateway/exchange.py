@@ -148,7 +148,7 @@ class Exchange:
 
     def write(self, data: bytes) -> None:
         if not self._ended and data and not self._head_only:
-            self._connection.write(http.chunk(data) if self._chunked else data)
+            self._connection.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def finish(self, last: bytes = b"") -> None:
         """The last bytes of a streamed answer: only now may the client believe that it has all of it."""

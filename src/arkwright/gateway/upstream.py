@@ -161,8 +161,9 @@ class Pool:
         """Start a call. Reports come later, except that a kept-alive connection is written to at once."""
         call = Call(self, (head, body), consumer)
         self.calls.add(call)
-        while self._idle:
-            connection = self._idle.pop()
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
             if connection.usable:
                 call.begin(connection, reused=True)
                 return call

@@ -19,6 +19,9 @@ _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _ERROR = re.compile(rb'data:\s*\{\s*"error"\s*:|^event:\s*error', re.MULTILINE)
 _TIMINGS = re.compile(rb',"timings":\{[^{}]*\}')
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"')
+# Words in which nothing is escaped: they can't end the string that they stand in, nor the line.
+_WORDS = re.compile(rb'[^"\\\x00-\x1f]*')
+_CONTENT = re.compile(rb'"(?:content|text)":"([^"\\\x00-\x1f]*)"')
 
 
 class _Choice(msgspec.Struct):
@@ -49,8 +52,8 @@ class StreamFollower:
     """
 
     __slots__ = (
-        "_drop_usage", "_rename", "_splitter", "_strip_timings", "_timings", "counts", "done", "error_event", "events",
-        "finished",
+        "_alike", "_drop_usage", "_rename", "_splitter", "_strip_timings", "_timings", "counts", "done", "error_event",
+        "events", "finished",
     )  # fmt: skip
 
     def __init__(self, *, drop_usage: bool, strip_timings: bool, rename: tuple[str, str] | None) -> None:
@@ -58,6 +61,7 @@ class StreamFollower:
         self._drop_usage = drop_usage
         self._strip_timings = strip_timings
         self._rename = _renaming(rename) if rename and rename[0] != rename[1] else None
+        self._alike: tuple[bytes, bytes, bytes, bytes] | None = None  # Around words: as it comes, as it goes on.
         self._timings: bytes | None = None
         self.counts: Counts | None = None  # From the upstream's usage object.
         self.done = False  # The upstream said [DONE].
@@ -70,6 +74,15 @@ class StreamFollower:
         block = self._splitter.feed(data)
         if not block or self.done or self.error_event is not None:
             return b""
+        if self._alike is not None:
+            before, after, said_before, said_after = self._alike
+            end = len(block) - len(after)
+            if block.startswith(before) and block.endswith(after) and _WORDS.fullmatch(block, len(before), end):
+                self.events += 1
+                return b"%b%b%b" % (said_before, block[len(before) : end], said_after)
+        return self._look_at(block)
+
+    def _look_at(self, block: bytes) -> bytes:
         if self._strip_timings and b'"timings"' in block:
             self._timings = _TIMINGS.findall(block)[-1] if _TIMINGS.search(block) else self._timings
             block = _TIMINGS.sub(b"", block)
@@ -78,8 +91,18 @@ class StreamFollower:
             block = b"".join(kept for event in events(block) if (kept := self._look_into(event)))
         elif not self.finished:
             self.finished = _FINISH.search(block) is not None
+            if not self.finished and self._alike is None and not self._strip_timings:
+                self._remember(block)
         self.events += block.count(b"data:")
         return block if self._rename is None else self._renamed(block)
+
+    def _remember(self, block: bytes) -> None:
+        """What stands around the words of a plain event: others differ from it in nothing but their words."""
+        words = _CONTENT.search(block)
+        if words is not None and block.count(b"\n") == 2 and block.startswith(b"data:"):
+            before, after = block[: words.start(1)], block[words.end(1) :]
+            said = (before, after) if self._rename is None else (self._renamed(before), self._renamed(after))
+            self._alike = (before, after, *said)
 
     def _renamed(self, block: bytes) -> bytes:
         """Whoever writes names without a space does so in every event, and is helped sooner."""
