@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arkwright.wire.openai_stream import StreamFollower
@@ -54,6 +54,7 @@ def events(draw: st.DrawFn) -> bytes:
     return f'data: {{"id":"c","model":"up","choices":[{choice}]{draw(endings)}}}{ending}'.encode()
 
 
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(events(), max_size=12),
     st.lists(st.integers(1, 90), max_size=12),
