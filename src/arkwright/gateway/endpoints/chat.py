@@ -38,6 +38,7 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
     if not _TO_BE_CHECKED.isdisjoint(request.fields):
         functions = tools.forced(request)
         _check(request)
+    choices = asked.n or 1
     limit = asked.max_tokens
     if asked.max_completion_tokens is not None:  # Whichever of the two the upstream heeds.
         limit = max(asked.max_completion_tokens, limit or 0)
@@ -49,7 +50,7 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
         ENDPOINT,
         input_tokens_max=_input_tokens_max(request),
         output_tokens_max=limit,
-        choices=asked.n or 1,
+        choices=choices,
         planner=lambda target: _plan(exchange, request, functions, target, model.name),
         again=_ask,
         calls=choices,
