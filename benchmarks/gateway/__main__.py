@@ -116,7 +116,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--peers", action="store_true", help="the other gateways, too: installs what can be had")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a load phase")
-    parser.add_argument("--variants", default=",".join(ours.variants()), help="of our own gateway: python, pump")
+    parser.add_argument(
+        "--variants", default=",".join(ours.variants()), help=f"of our own gateway: {', '.join(ours.VARIANTS)}"
+    )
     parser.add_argument(
         "--phases", default=",".join(QUICK), help="plain, latency, streams, bodies, memory, workers; all"
     )

@@ -5,30 +5,32 @@ lease of the host's words. Law: nothing that a customer's request pays for is sw
 down is held against what the load saw answered.
 """
 
-import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from arkwright.basics.ids import secret_sha256
 from arkwright.basics.paths import DataDir
 from arkwright.basics.secrets import ensure_master_key
-from arkwright.basics.settings import Settings
 from arkwright.domain import snapshot as snapshots
 from arkwright.domain.catalog import Model, Target
 from arkwright.domain.limits import Limit
 from arkwright.domain.pricing import PriceVersion, Rule
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
+from arkwright.gateway import pump
 from arkwright.host.leases import LeaseWords
 from benchmarks.gateway.processes import Failed, Missing, Place, Running, free_port, started, wait_for_listener
 
 NAME = "arkwright"
-VARIANTS = ("python", "pump")
+# No native module at all; all of them but for the pump; all of them.
+VARIANTS = {
+    "python": {"ARKWRIGHT_NATIVE": "off", "ARKWRIGHT_PUMP": "off"},
+    "native": {"ARKWRIGHT_NATIVE": "on", "ARKWRIGHT_PUMP": "off"},
+    "pump": {"ARKWRIGHT_NATIVE": "on", "ARKWRIGHT_PUMP": "on"},
+}
 SECRET = "ak-bench-0123456789abcdef0123456789abcdef0123456789abcdef01234567"
 MODEL = "mock"
 MUCH = 10**12
@@ -38,11 +40,8 @@ CHARGE_PICO = 120 * 250_000 + 160 * 2_000_000
 
 
 def variants() -> list[str]:
-    """Those of `VARIANTS` that this checkout has."""
-    has_setting = any(one.name == "pump" for one in msgspec.structs.fields(Settings))
-    if has_setting and importlib.util.find_spec("arkwright.gateway._pump") is not None:
-        return list(VARIANTS)
-    return ["python"]
+    """Those of `VARIANTS` that this checkout has, without the one in the middle."""
+    return ["python", "pump"] if pump.built() else ["python"]
 
 
 def snapshot(
@@ -109,16 +108,15 @@ def gateway(
     content: Snapshot, place: Place, *, variant: str = "python", workers: int = 1, rows: int = 16
 ) -> Iterator[Gateway]:
     """So many workers on one port: one on the place's core, more on the cores after it."""
-    if variant not in variants():
-        raise Missing("this checkout has no pump")
+    if variant == "pump" and not pump.built():
+        raise Missing("it was not built here")
     words, port = prepare(place.directory, content, rows), free_port()
     environment = {
         "ARKWRIGHT_DATA_DIR": str(place.directory),
         "ARKWRIGHT_PORT": str(port),
         "ARKWRIGHT_LOG_LEVEL": "warning",
+        **VARIANTS[variant],
     }
-    if variants() == list(VARIANTS):
-        environment["ARKWRIGHT_PUMP"] = "off" if variant == "python" else "on"
     command = [sys.executable, "-m", "arkwright.app", "gateway"]
     with ExitStack() as stack:
         stack.callback(words.close)

@@ -50,7 +50,7 @@ func main() {
 _HAPROXY = """
 global
   nbthread 1
-  maxconn 20000
+  maxconn 9000
 defaults
   mode http
   timeout connect 5s
