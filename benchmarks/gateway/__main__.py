@@ -14,7 +14,7 @@ from benchmarks.gateway import memory, nginx, ours, plain, profile, report, time
 from benchmarks.gateway.contenders import Field, Start, field_of, say, starts
 from benchmarks.gateway.peers import PEERS
 from benchmarks.gateway.plain import Plain
-from benchmarks.gateway.processes import Running, cores
+from benchmarks.gateway.processes import Running, cores, keep_priority
 from benchmarks.table import spread
 
 QUICK = ("plain", "latency", "streams", "bodies")
@@ -129,6 +129,7 @@ def options() -> argparse.Namespace:
 def main() -> None:
     given = options()
     phases = [*QUICK, "memory", "workers"] if given.phases == "all" else given.phases.split(",")
+    keep_priority(os.getpid())
     began = load_average()
     with tempfile.TemporaryDirectory(prefix="arkwright-bench-") as made:
         run = Run(given, Path(made))

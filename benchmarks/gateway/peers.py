@@ -57,6 +57,7 @@ defaults
   timeout client 300s
   timeout server 300s
   http-reuse always
+  option http-no-delay
 frontend in
   bind 127.0.0.1:{port}
   default_backend out

@@ -118,6 +118,7 @@ def started(
             cwd=directory,
             start_new_session=True,
         )
+    keep_priority(child.pid)
     try:
         yield child
     finally:
@@ -153,6 +154,14 @@ def wait_for_listener(port: int, child: "subprocess.Popen[bytes]", log: Path, wa
             return
         time.sleep(0.05)
     raise Missing(f"it does not listen on {port}: {last_words(log)}")
+
+
+def keep_priority(pid: int) -> None:
+    """Where the scheduler groups processes by session, `nice` counts within one: give a session ours."""
+    priority = os.getpriority(os.PRIO_PROCESS, 0)
+    if priority:
+        with suppress(OSError):
+            Path(f"/proc/{pid}/autogroup").write_text(str(priority))
 
 
 def last_words(log: Path) -> str:

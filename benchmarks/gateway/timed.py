@@ -48,7 +48,7 @@ def latency(running: Running, content: bytes, seconds: float) -> Latency:
 def streams(running: Running, content: bytes, seconds: float) -> Streamed:
     before = running.cpu_s()
     found = _client("streams", running, content, STREAMS, seconds)
-    if found["failed"] or not found["streams"]:
+    if found["failed"] or not found["events"]:
         raise Failed(f"{running.name}: {found['failed']} of {STREAMS} streams failed ({found['failure'][:120]!r})")
     return Streamed(found["events"], found["p50_us"], found["p99_us"], running.cpu_s() - before)
 
