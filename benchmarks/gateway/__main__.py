@@ -18,7 +18,7 @@ from benchmarks.gateway.processes import Running, cores, keep_priority
 from benchmarks.table import spread
 
 QUICK = ("plain", "latency", "streams", "bodies")
-BIG_CONNECTIONS = 8
+BIG_CONNECTIONS, BIG_S = 8, 2.0
 PROMPT_BYTES, IMAGE_BYTES = 128 * 1024, 2 * 1024 * 1024
 
 
@@ -85,7 +85,7 @@ class Run:
         scripts = {one.name: plain.script(one, content(one.model), field.directory) for one in field.running}
 
         def measure(one: Running) -> Plain:
-            return plain.measure(one, scripts[one.name], 1, connections=BIG_CONNECTIONS)
+            return plain.measure(one, scripts[one.name], BIG_S, connections=BIG_CONNECTIONS)
 
         return field.turns(what, self.given.rounds, measure)
 

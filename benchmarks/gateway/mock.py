@@ -13,22 +13,22 @@ import uvloop
 
 from benchmarks.upstream import ANSWER
 
-_HEAD = (
+HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
 )
 
 
-def _event(data: str) -> bytes:
+def event(data: str) -> bytes:
     frame = f"data: {data}\n\n".encode()
     return b"%x\r\n%s\r\n" % (len(frame), frame)
 
 
 _CHUNK = '{"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1750000000,"model":"mock","choices":[%s]%s}'
-_TOKEN = _event(_CHUNK % ('{"index":0,"delta":{"content":" cotton"},"logprobs":null,"finish_reason":null}', ""))
-_STOP = _event(_CHUNK % ('{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}', ""))
+TOKEN = event(_CHUNK % ('{"index":0,"delta":{"content":" cotton"},"logprobs":null,"finish_reason":null}', ""))
+STOP = event(_CHUNK % ('{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}', ""))
 _USAGE = ',"usage":{"prompt_tokens":120,"completion_tokens":%d,"total_tokens":%d}'
-_END = b"0\r\n\r\n"
+END = b"0\r\n\r\n"
 
 
 class _Mock(asyncio.Protocol):
@@ -39,7 +39,7 @@ class _Mock(asyncio.Protocol):
         self._data = b""
         self._left = 0
         self._next = 0.0
-        self._last = _STOP + _event(_CHUNK % ("", _USAGE % (events, 120 + events))) + _event("[DONE]") + _END
+        self._last = STOP + event(_CHUNK % ("", _USAGE % (events, 120 + events))) + event("[DONE]") + END
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -51,7 +51,7 @@ class _Mock(asyncio.Protocol):
             return
         length = _length(self._data[:end].lower())
         # A body in chunks ends with its last one.
-        whole = self._data.endswith(_END) if length is None else len(self._data) >= end + 4 + length
+        whole = self._data.endswith(END) if length is None else len(self._data) >= end + 4 + length
         if whole:
             stream, self._data = b'"stream":true' in self._data.replace(b" ", b""), b""
             if not stream:
@@ -59,7 +59,7 @@ class _Mock(asyncio.Protocol):
                 return
             self._left = self._events - 1
             self._next = self._loop.time() + self._every_s
-            self._transport.write(_HEAD + _TOKEN)
+            self._transport.write(HEAD + TOKEN)
             self._loop.call_at(self._next, self._tick)
 
     def _tick(self) -> None:
@@ -69,7 +69,7 @@ class _Mock(asyncio.Protocol):
             self._transport.write(self._last)
             return
         self._left -= 1
-        self._transport.write(_TOKEN)
+        self._transport.write(TOKEN)
         self._next += self._every_s
         self._loop.call_at(self._next, self._tick)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from benchmarks.gateway import installed
+from benchmarks.gateway import installed, nginx
 from benchmarks.gateway.processes import Missing, Place, Running, cores, free_port, started, wait_for_port
 
 _ONE_CORE = {"GOMAXPROCS": "1", "TOKIO_WORKER_THREADS": "1"}
@@ -211,10 +211,13 @@ PEERS: dict[str, Callable[[Place], AbstractContextManager[Running]]] = {
 
 def main() -> None:
     """Install all of them, by starting each once."""
-    for name, start in PEERS.items():
-        with tempfile.TemporaryDirectory(prefix="arkwright-bench-") as directory:
+    gateway_core, mock_core = cores()
+    with tempfile.TemporaryDirectory(prefix="arkwright-bench-") as made, nginx.mock(Path(made), mock_core) as upstream:
+        for name, start in PEERS.items():
+            place = Place(upstream, Path(made) / name, gateway_core)
+            place.directory.mkdir()
             try:
-                with start(Place(9, Path(directory), cores()[0])):
+                with start(place):
                     sys.stdout.write(f"{name}: it starts\n")
             except Missing as why:
                 sys.stdout.write(f"{name}: {why}\n")

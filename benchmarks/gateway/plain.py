@@ -96,6 +96,8 @@ def measure(running: Running, lua: Path, seconds: float, *, connections: int = C
     if line is None:
         raise Failed(f"wrk said nothing that can be read: {run.stdout[-200:]}{run.stderr[-200:]}")
     found = json.loads(line.removeprefix("RESULT "))
-    if found["failed"] or not found["requests"]:
+    if not found["requests"]:
+        raise Failed(f"{running.name} answered nothing in {seconds:.0f} s")
+    if found["failed"]:
         raise Failed(f"{running.name}: {found['failed']} of {found['requests']} requests failed")
     return Plain(found["requests"], found["duration_us"] / 1e6, found["p50_us"], found["p99_us"], used)
