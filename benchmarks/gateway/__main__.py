@@ -7,8 +7,11 @@ alike; what is compared is CPU time, and its ratio to nginx in the same round.
 import argparse
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from benchmarks.gateway import memory, nginx, ours, plain, profile, report, timed, workers
 from benchmarks.gateway.contenders import Field, Start, field_of, say, starts
@@ -30,6 +33,7 @@ class Run:
         self.directory = directory
         self.missing: dict[str, str] = {}
         self.notes: list[str] = []
+        self.figures: dict[str, Any] = {}
         self.variants = ours.chosen(given.variants.split(","))
         self.wanted: dict[str, Start] = starts(self.variants, list(PEERS) if given.peers else [])
 
@@ -41,22 +45,26 @@ class Run:
                 self.profiled(field)
                 return
             if "plain" in phases:
-                say(report.plain(self.plain(field)) + "\n")
+                self.show("plain", report.plain, self.plain(field))
             if "latency" in phases:
-                say(report.latency(self.latency(field)) + "\n")
+                self.show("latency", report.latency, self.latency(field))
             if "bodies" in phases:
                 prompts = self.loaded(field, "128 KB prompts", lambda model: plain.body(model, PROMPT_BYTES))
                 images = self.loaded(field, "2 MB images", lambda model: plain.image_body(model, IMAGE_BYTES))
-                say(report.bodies(prompts, images) + "\n")
+                self.show("bodies", report.bodies, {"prompts": prompts, "images": images})
             self.notes += field.notes
+
+    def show(self, phase: str, render: Callable[[Any, Collection[str]], str], found: Any) -> None:
+        """The table, and the figures it is made of for `--json`."""
+        self.figures[phase] = found
+        say(render(found, self.wanted) + "\n")
 
     def plain(self, field: Field) -> dict[str, list[Plain]]:
         scripts = {one.name: plain.script(one, plain.body(one.model), field.directory) for one in field.running}
         answered = {one.name: 0 for one in field.running}
 
-        def measure(one: Running) -> Plain:
-            seconds = self.given.seconds if answered[one.name] else one.warm_s
-            found = plain.measure(one, scripts[one.name], seconds)
+        def measure(one: Running, warms: bool) -> Plain:
+            found = plain.measure(one, scripts[one.name], one.warm_s if warms else self.given.seconds)
             answered[one.name] += found.requests
             return found
 
@@ -70,10 +78,10 @@ class Run:
         return rounds
 
     def latency(self, field: Field) -> dict[str, list[timed.Latency]]:
-        def measure(one: Running) -> timed.Latency:
+        def measure(one: Running, warms: bool) -> timed.Latency:
             if one is field.direct:
                 disk.append(timed.disk_us(field.directory))
-            return timed.latency(one, plain.body(one.model), self.given.seconds)
+            return timed.latency(one, plain.body(one.model), self.shorter_s(warms))
 
         disk: list[tuple[int, int]] = []
         found = field.turns("latency", self.given.rounds, measure, direct=True)
@@ -84,8 +92,8 @@ class Run:
     def loaded(self, field: Field, what: str, content: Callable[[str], bytes]) -> dict[str, list[Plain]]:
         scripts = {one.name: plain.script(one, content(one.model), field.directory) for one in field.running}
 
-        def measure(one: Running) -> Plain:
-            return plain.measure(one, scripts[one.name], BIG_S, connections=BIG_CONNECTIONS)
+        def measure(one: Running, warms: bool) -> Plain:
+            return plain.measure(one, scripts[one.name], 1 if warms else BIG_S, connections=BIG_CONNECTIONS)
 
         return field.turns(what, self.given.rounds, measure)
 
@@ -94,11 +102,16 @@ class Run:
         place.mkdir()
         with timed.mock(place) as port, field_of(port, place, self.wanted, self.missing) as field:
 
-            def measure(one: Running) -> timed.Streamed:
-                return timed.streams(one, timed.stream_body(one.model), self.given.seconds)
+            def measure(one: Running, warms: bool) -> timed.Streamed:
+                return timed.streams(one, timed.stream_body(one.model), self.shorter_s(warms))
 
-            say(report.streams(field.turns("streams", self.given.rounds, measure, direct=True)) + "\n")
+            found = field.turns("streams", self.given.rounds, measure, direct=True)
+            self.show("streams", report.streams, found)
             self.notes += field.notes
+
+    def shorter_s(self, warms: bool) -> float:
+        """Enough for thousands of latencies or events."""
+        return 1.0 if warms else max(1.0, self.given.seconds * 2 / 3)
 
     def profiled(self, field: Field) -> None:
         for one in field.running:
@@ -122,6 +135,7 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--phases", default=",".join(QUICK), help="plain, latency, streams, bodies, memory, workers; all"
     )
+    parser.add_argument("--json", metavar="FILE", help="keep the figures of each round there")
     parser.add_argument("--profile", metavar="FOLDER", help="record ours with perf and py-spy; nothing is timed")
     return parser.parse_args()
 
@@ -143,6 +157,8 @@ def main() -> None:
             say(workers.measure(Path(made) / "workers", run.variants, given.seconds) + "\n")
     for name, why in run.missing.items():
         run.notes.append(f"{name} is left out: {why}")
+    if given.json:
+        Path(given.json).write_bytes(msgspec.json.format(msgspec.json.encode(run.figures)))
     say("\n".join(f"- {note}" for note in run.notes))
     say(f"\n{given.rounds} rounds of {given.seconds:.0f} s; load average {began} before, {load_average()} after.")
 

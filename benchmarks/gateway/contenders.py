@@ -31,15 +31,15 @@ class Field:
     notes: list[str] = field(default_factory=list)
 
     def turns(
-        self, what: str, rounds: int, measure: Callable[[Running], Found], *, direct: bool = False
+        self, what: str, rounds: int, measure: Callable[[Running, bool], Found], *, direct: bool = False
     ) -> dict[str, list[Found]]:
-        """One round more than asked for; the first warms up and is left out."""
+        """One round more than asked for; `measure` is told that the first warms up, and it is left out."""
         everyone = [*([self.direct] if direct else []), *self.running]
         found: dict[str, list[Found]] = {one.name: [] for one in everyone}
-        for _ in range(rounds + 1):
+        for number in range(rounds + 1):
             for one in [one for one in everyone if one.name in found]:
                 try:
-                    found[one.name].append(measure(one))
+                    found[one.name].append(measure(one, number == 0))
                 except Failed as why:
                     del found[one.name]
                     self.notes.append(f"{what}: {why}")

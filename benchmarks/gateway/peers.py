@@ -202,7 +202,7 @@ PEERS: dict[str, Callable[[Place], AbstractContextManager[Running]]] = {
     "haproxy": haproxy,
     "envoy": envoy,
     "vllm-router": vllm_router,
-    "go": go_nethttp,
+    "go net/http": go_nethttp,
     "caddy": caddy,
     "portkey": portkey,
     "litellm": litellm,

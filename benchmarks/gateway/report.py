@@ -1,6 +1,6 @@
 """The tables. Law: a figure is a median with the least and the most beside it; a ratio is of one round."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from benchmarks.gateway.contenders import DIRECT, REFERENCE
@@ -15,7 +15,13 @@ def _beside(found: Sequence[Found], other: Sequence[Found], figure: Callable[[Fo
     return spread([figure(mine, its) for mine, its in zip(found, other, strict=True)], form)
 
 
-def plain(rounds: Mapping[str, list[Plain]]) -> str:
+def _with_the_rest(head: Sequence[str], rows: list[list[str]], wanted: Collection[str]) -> list[list[str]]:
+    """Who was wanted and has no figure; the notes below the tables say why."""
+    shown = {row[0] for row in rows}
+    return rows + [[name, "no figure", *["-"] * (len(head) - 2)] for name in wanted if name not in shown]
+
+
+def plain(rounds: Mapping[str, list[Plain]], wanted: Collection[str]) -> str:
     rows = [
         [
             name,
@@ -29,10 +35,10 @@ def plain(rounds: Mapping[str, list[Plain]]) -> str:
     ]
     head = ["64 connections, 0.6 KB in, 1 KB out", "requests a CPU-second", "x nginx", "CPU µs a request", "requests/s",
             "CPU share"]  # fmt: skip
-    return table(head, rows)
+    return table(head, _with_the_rest(head, rows, wanted))
 
 
-def latency(rounds: Mapping[str, list[Latency]]) -> str:
+def latency(rounds: Mapping[str, list[Latency]], wanted: Collection[str]) -> str:
     direct, reference = rounds[DIRECT], rounds[REFERENCE]
     rows = []
     for name, found in rounds.items():
@@ -47,10 +53,10 @@ def latency(rounds: Mapping[str, list[Latency]]) -> str:
         rows.append(row)
     head = ["1,000 requests/s", "p50 ms", "p99 ms", "p50 over the upstream", "p99 over the upstream", "p50 over nginx",
             "p99 over nginx"]  # fmt: skip
-    return table(head, rows)
+    return table(head, _with_the_rest(head, rows, wanted))
 
 
-def streams(rounds: Mapping[str, list[Streamed]]) -> str:
+def streams(rounds: Mapping[str, list[Streamed]], wanted: Collection[str]) -> str:
     direct, reference = rounds[DIRECT], rounds[REFERENCE]
     rows = []
     for name, found in rounds.items():
@@ -63,10 +69,11 @@ def streams(rounds: Mapping[str, list[Streamed]]) -> str:
         rows.append(row)
     head = ["64 streams, 100 events a second each", "CPU µs an event", "x nginx", "first token, p50 ms", "p50 added ms",
             "p99 added ms"]  # fmt: skip
-    return table(head, rows)
+    return table(head, _with_the_rest(head, rows, wanted))
 
 
-def bodies(prompts: Mapping[str, list[Plain]], images: Mapping[str, list[Plain]]) -> str:
+def bodies(rounds_of: Mapping[str, Mapping[str, list[Plain]]], wanted: Collection[str]) -> str:
+    prompts, images = rounds_of["prompts"], rounds_of["images"]
     rows = []
     for name in [name for name in prompts if name in images]:
         row = [name]
@@ -75,4 +82,4 @@ def bodies(prompts: Mapping[str, list[Plain]], images: Mapping[str, list[Plain]]
             row.append(_beside(rounds[name], rounds[REFERENCE], lambda mine, its: mine.cpu_us / its.cpu_us, ".2f"))
         rows.append(row)
     head = ["8 connections, CPU µs a request", "128 KB prompt", "x nginx's", "2 MB image", "x nginx's"]
-    return table(head, rows)
+    return table(head, _with_the_rest(head, rows, wanted))
