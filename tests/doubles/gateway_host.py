@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from arkwright.basics.ids import secret_sha256
@@ -23,6 +24,7 @@ from arkwright.domain.tenancy import Key, Organization
 from arkwright.gateway import pump as pumps
 from arkwright.gateway.charging import Charging
 from arkwright.gateway.connection import Connection
+from arkwright.gateway.fleet import Fleet
 from arkwright.gateway.lots import Lots
 from arkwright.gateway.router import check, route
 from arkwright.gateway.state import State
@@ -188,8 +190,18 @@ def snapshot(models: dict[str, list[Target]], context_tokens: int = 32_768) -> S
     )
 
 
-async def start(tmp_path: Path, content: Snapshot, **settings: Any) -> GatewayHost:
-    """A worker that listens on a free port. Stop it with `stop`."""
+class InOrder(Random):
+    """Chance that leaves things as they are: of targets that are equals, the first is asked first."""
+
+    def shuffle(self, x: Any) -> None:
+        pass
+
+    def sample(self, population: Any, k: int, *, counts: Any = None) -> list[Any]:
+        return list(population[:k])
+
+
+async def start(tmp_path: Path, content: Snapshot, *, in_order: bool = True, **settings: Any) -> GatewayHost:
+    """A worker that listens on a free port. Stop it with `stop`. `in_order`: see InOrder."""
     loop = asyncio.get_running_loop()
     pump = os.environ.get("ARKWRIGHT_PUMP", "on")
     given = {"data_dir": str(tmp_path), "drain_timeout_s": 5.0, "pump": pump, **settings}
@@ -209,6 +221,8 @@ async def start(tmp_path: Path, content: Snapshot, **settings: Any) -> GatewayHo
         call_soon_threadsafe=loop.call_soon_threadsafe,
     )
     worker = Worker(loop, made, words, slot, Charging(writer, slot, lots))
+    if in_order:
+        worker.fleet = Fleet(loop.time, worker.queue.freed, worker.metrics.breaker, InOrder())
     worker.use(State(content, b"\0" * 32))
     current = [made]
 

@@ -14,13 +14,13 @@ from arkwright.basics.errors import ArkwrightError, UpstreamFailed
 from arkwright.domain.catalog import Target
 from arkwright.domain.journal import Attempt
 from arkwright.domain.metering import Finish, Usage
-from arkwright.gateway import failures
+from arkwright.gateway import affinity, failures
 from arkwright.gateway.admission import Admitted
 from arkwright.gateway.attempts import Tried
 from arkwright.gateway.charging import Metered, Served, counts_of, estimated, exact
 from arkwright.gateway.exchange import EVENT_STREAM, JSON
 from arkwright.gateway.fanout import FanOut
-from arkwright.gateway.fleet import Outcome, OutcomeKind
+from arkwright.gateway.fleet import Leg, Outcome, OutcomeKind
 from arkwright.gateway.idempotency import Recorded
 from arkwright.gateway.plan import Plan
 from arkwright.gateway.upstream import Call, CallFailed
@@ -76,14 +76,17 @@ class Forward:
         self._admitted = admitted
         self._planner = ask.planner
         self._ticket = ticket
+        self._route = ask.route
+        self._affinity = affinity.of(ask) if ticket is None else ticket.affinity
         tried = {one.target.id for one in failed}
-        self._targets = sorted(worker.fleet.choose(ask.route), key=lambda target: target.id in tried)
+        chosen = worker.fleet.choose(ask.route, self._affinity)
+        self._targets = sorted(chosen, key=lambda target: target.id in tried) if tried else chosen
         self._target = Target("", "", "", "")
         self._call: Call | FanOut | None = None
         self._patience: asyncio.TimerHandle | None = None  # How long a client that hung up is read on for.
         self._ended = False
         self._disconnected = False
-        self._at_target = False  # Told to the fleet; its end is still to be told.
+        self._leg: Leg | None = None  # At a target, as the fleet counts it.
         self._dry = False  # The money ran out.
         self._failed = [try_.record for try_ in failed]
         self._reset()
@@ -163,8 +166,10 @@ class Forward:
 
     def _attempt(self, error: ArkwrightError | None) -> None:
         """Send to the next target; when none is left, the client gets the last one's error."""
+        fleet = self._worker.fleet
+        self._targets = fleet.askable(self._targets)
         if not self._targets or self._disconnected:
-            self._refused(error or UpstreamFailed("No target serves this model.", code="model_unavailable"))
+            self._refused(error or fleet.unavailable(self._route))
             return
         if self._ticket is not None and not self._has_place(self._ticket, error):
             return
@@ -182,8 +187,7 @@ class Forward:
         )
         if plan.upstream_streamed and plan.present is not None:
             self._assembly = Assembly()
-        self._at_target = True
-        self._worker.fleet.began(target, 0)
+        self._leg = fleet.began(target, self._affinity)
         pool, head = self._worker.upstream(target, plan.path)
         request_id = self._exchange.request_id
         if len(plan.bodies) == 1:
@@ -222,13 +226,12 @@ class Forward:
         self._leave(kind)
         self._worker.ended(self)
 
-    def _leave(self, kind: OutcomeKind) -> None:
+    def _leave(self, kind: OutcomeKind, output_tokens: int = 0) -> None:
         """Tell the fleet, once, how the attempt under way ended."""
-        if self._at_target:
-            self._at_target = False
+        leg, self._leg = self._leg, None
+        if leg is not None:
             retry_after_s = (failures.retry_after(self._headers) or 0) if kind == "failed" else 0
-            lasted_us = now_us() - self._started_us
-            self._worker.fleet.ended(self._target, 0, Outcome(kind, None, None, self._status, retry_after_s, lasted_us))
+            leg.ended(Outcome(kind, self._status, retry_after_s, output_tokens))
 
     # Relaying
 
@@ -295,6 +298,8 @@ class Forward:
     def _pass_on(self, block: bytes) -> None:
         if self._ttft_us is None:
             self._ttft_us = self._elapsed_us()
+            if self._leg is not None:
+                self._leg.heard()
         if self._plan.present is not None:
             self._assembly.feed(block)
         elif not self._disconnected:
@@ -361,7 +366,8 @@ class Forward:
         self._settle(metered, "upstream_error", 200, lambda: self._exchange.finish(last))
 
     def _settle(self, metered: Metered, finish: Finish, status: int, answer: Callable[[], None]) -> None:
-        self._end(_OUTCOMES[finish], metered.usage.all_input_tokens + metered.usage.all_output_tokens)
+        self._leave(_OUTCOMES[finish], metered.usage.all_output_tokens)
+        self._end("served", metered.usage.all_input_tokens + metered.usage.all_output_tokens)
         served = Served(
             endpoint=self._plan.endpoint,
             target=self._target,

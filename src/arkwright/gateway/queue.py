@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from arkwright.basics.errors import ArkwrightError, LimitExceeded, Unavailable
 from arkwright.domain.catalog import Target
 from arkwright.domain.queueing import Bounds, DrainRate, FairQueue, Full, Waiting, tier_of
+from arkwright.gateway import affinity
 from arkwright.gateway.rooms import Rooms
 from arkwright.gateway.routes import resolve
 
@@ -61,12 +62,13 @@ class Ticket:
     `first`: whom to ask first; `counted`: where what it used has to be corrected.
     """
 
-    __slots__ = ("_queue", "admitted", "ask", "counted", "deadline", "first", "line", "on_start", "on_timeout", "place",
-                 "retries", "since", "waiting")  # fmt: skip
+    __slots__ = ("_queue", "admitted", "affinity", "ask", "counted", "deadline", "first", "line", "on_start",
+                 "on_timeout", "place", "retries", "since", "waiting")  # fmt: skip
 
     def __init__(self, queue: "Queue", ask: "Ask", admitted: "Admitted") -> None:
         self._queue = queue
         self.ask = ask
+        self.affinity = affinity.of(ask)
         self.admitted = admitted
         self.first: Target | None = None
         self.place: tuple[Target, int] | None = None
@@ -200,7 +202,7 @@ class Queue:
 
     def placed(self, ticket: Ticket, targets: list[Target], since_ns: int) -> bool:
         """Give it a place at the best of these targets that has room."""
-        for target in self._worker.fleet.choose(ticket.ask.route):
+        for target in self._worker.fleet.choose(ticket.ask.route, ticket.affinity):
             if target not in targets:
                 continue
             count = _count(ticket.ask, target)

@@ -87,7 +87,7 @@ class Worker:
         self.control = Pool(loop, f"unix:{settings.paths.control_socket}", ControlTimeouts())
         self.idempotency = Idempotency(self)
         self.queue = Queue(self)
-        self.fleet = Fleet(freed=self.queue.freed)
+        self.fleet = Fleet(loop.time, self.queue.freed, self.metrics.breaker)
         self._start = self._begin  # Bound once, not for each request.
         self._words = words
         self._slot = slot
@@ -108,6 +108,7 @@ class Worker:
         self._admission = Admission(state, self.charging.permits, self.charging.lots)
         self._upstreams.clear()
         self.metrics.forget_but(target for model in state.models.values() for target in model.targets)
+        self.fleet.keep(target for model in state.models.values() for target in model.targets)
         self._slot.loaded_version = state.version
         self.queue.renew(state)
 
