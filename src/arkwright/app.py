@@ -27,6 +27,7 @@ from arkwright.host.lock import DirectoryLock
 from arkwright.host.supervisor import ProcessSpec, Supervisor
 from arkwright.store.embedded import EmbeddedPostgres
 
+LISTEN_FDS = "ARKWRIGHT_LISTEN_FDS"  # As `gateway/listeners.py` reads it: "gateway-0:7,gateway-1:8".
 ROLES = ("supervisor", "control", "gateway")
 EXIT_FAILED = 1
 EXIT_ALREADY_RUNNING = 4
@@ -99,13 +100,16 @@ class _Platform:
         self._paths.make()
         self._database = None if settings.database_url else EmbeddedPostgres(self._paths, _log_step)
         self._supervisor: Supervisor | None = None
+        self._listeners: dict[str, socket.socket] = {}  # By the worker whose it is; each gets all.
+        self._reloading: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Until SIGTERM, SIGINT (twice: hurry) or a `stop` on the socket."""
+        """Until SIGTERM, SIGINT (twice: hurry) or a `stop` on the socket. SIGHUP: new workers take over."""
         self._supervisor = supervisor = Supervisor(self._paths)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._asked_to_reload)
         keeper: socket.socket | None = None
         try:
             keeper, port = await asyncio.to_thread(self._reserve_port)
@@ -127,6 +131,21 @@ class _Platform:
         if self._supervisor.stop_asked.is_set():
             self._supervisor.hurry.set()
         self._supervisor.stop_asked.set()
+
+    def _asked_to_reload(self) -> None:
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._reload())
+
+    async def _reload(self) -> None:
+        """Each worker's successor is ready before it drains, one after the other. One that fails ends the reload."""
+        assert self._supervisor is not None
+        for name in self._listeners:
+            try:
+                await self._supervisor.replace(name)
+            except ValueError as error:
+                logger.error("the reload ends here", reason=str(error))
+                return
+            logger.info("a new worker took over", process=name)
 
     def _reserve_port(self) -> tuple[socket.socket, int]:
         ours = frozenset(process.pid for process, _ in leftovers.find(self._paths))
@@ -183,9 +202,14 @@ class _Platform:
         values = environment(self._settings)
         gateway = {name: value for name, value in values.items() if name != "ARKWRIGHT_DATABASE_URL"}
         patience_s = self._settings.drain_timeout_s + 5.0
-        for number in range(self._settings.workers or len(os.sched_getaffinity(0))):
-            spec = _role(f"gateway-{number}", "gateway", gateway, stop_timeout_s=patience_s, stop_order=0)
-            await self._supervisor.put(spec)
+        names = [f"gateway-{number}" for number in range(self._settings.workers or len(os.sched_getaffinity(0)))]
+        sockets = await asyncio.to_thread(ports.listening, self._settings.host, self._settings.port, len(names))
+        self._listeners = dict(zip(names, sockets, strict=True))
+        gateway[LISTEN_FDS] = ",".join(f"{name}:{one.fileno()}" for name, one in self._listeners.items())
+        inherits = tuple(one.fileno() for one in sockets)
+        for name in names:
+            spec = _role(name, "gateway", gateway, stop_timeout_s=patience_s, stop_order=0)
+            await self._supervisor.put(msgspec.structs.replace(spec, inherits=inherits))
 
     async def _watch_database(self) -> None:
         """Until a stop is asked for. Everyone else waits for the database with patience of their own."""
@@ -207,7 +231,11 @@ class _Platform:
 
     async def _stop(self) -> None:
         assert self._supervisor is not None
+        for listener in self._listeners.values():
+            listener.close()  # With the workers' own copies, so that nobody waits at a port that nobody serves.
         await self._supervisor.stop()
+        if self._reloading is not None:
+            await asyncio.gather(self._reloading, return_exceptions=True)
         if self._database is not None:
             await asyncio.to_thread(self._database.stop)
         self._paths.control_socket.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ _NOT_SETTINGS = {
     "ARKWRIGHT_ADMIN_KEY",
     "ARKWRIGHT_CHROMIUM",
     "ARKWRIGHT_LIFELINE_FD",  # How a supervisor tells its children that it lives.
+    "ARKWRIGHT_LISTEN_FDS",  # The sockets that it hands to gateways.
     "ARKWRIGHT_NATIVE",  # See `basics/native.py`.
     "ARKWRIGHT_PROCESS_NAME",
     "ARKWRIGHT_TEST_DATABASE_URL",

@@ -23,6 +23,7 @@ PIPELINE_MAX = 16
 HEADERS_MAX = 128
 WRITE_HIGH_WATER = 256 * 1024
 LINGER_SECONDS = 2.0
+DRAIN_IDLE_S = 1.0  # How long a draining connection rests: longer than a client that was answered takes to go on.
 LONG_BODY_BYTES = 64 * 1024
 REQUEST_SECONDS_MAX = 600.0  # From a request's first byte to its last, however it drips.
 _KNOWN_TARGET_BYTES = 128  # Longer ones are of no API, and not worth remembering.
@@ -166,7 +167,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._full = False
-        self._await(None if self._current is not None else self._limits.idle_timeout_s)
+        self._await(None if self._current is not None else self._idle_s)
         if self._current is not None and self._current.on_drained is not None:
             self._current.on_drained()
 
@@ -259,10 +260,10 @@ class Connection(asyncio.Protocol):
         if self._closing and not self._waiting:
             self._linger()
             return
-        if not exchange.keep_alive or self._draining:
+        if not exchange.keep_alive:
             self._close()
             return
-        self._await(self._limits.write_timeout_s if self._full else self._limits.idle_timeout_s)
+        self._await(self._limits.write_timeout_s if self._full else self._idle_s)
         if self._waiting:
             self._loop.call_soon(self._next)
         elif self._read_paused:
@@ -280,12 +281,17 @@ class Connection(asyncio.Protocol):
         return self._current is not None or bool(self._waiting)
 
     def drain(self) -> None:
-        """Take no further request; close as soon as the one in hand is answered."""
+        """Close once the request in hand is answered, and has been told so; one more is taken where it was not told.
+
+        At rest, close after a moment of silence: who was answered just now may be sending already. Idempotent.
+        """
+        if self._draining:
+            return
         self._draining = True
         if self._current is not None:
             self._current.keep_alive = self._current.begun and self._current.keep_alive
-        elif not self._waiting:
-            self._close()
+        elif not self._waiting and self._in_head_at_rest and not self._full and self.deadline is not None:
+            self.deadline -= max(self._limits.idle_timeout_s - DRAIN_IDLE_S, 0.0)
 
     def give_up(self, error: ArkwrightError) -> None:
         """End the request in hand at once: in words as long as nothing was said, by breaking off after that."""
@@ -307,6 +313,10 @@ class Connection(asyncio.Protocol):
             self._close()
 
     # Inside
+
+    @property
+    def _idle_s(self) -> float:
+        return min(DRAIN_IDLE_S, self._limits.idle_timeout_s) if self._draining else self._limits.idle_timeout_s
 
     @property
     def _in_head_at_rest(self) -> bool:

@@ -7,7 +7,9 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 import structlog
@@ -20,6 +22,7 @@ from arkwright.gateway import pump as pumps
 from arkwright.gateway.charging import Charging
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.listeners import BACKLOG, Closable, Listeners
 from arkwright.gateway.lots import Lots
 from arkwright.gateway.router import check, route
 from arkwright.gateway.state import State, read_snapshot
@@ -33,7 +36,6 @@ SWEEP_S = 0.25
 METRICS_S = 1.0
 LEASE_FILE_WAIT_S = 30.0
 JOURNAL_RETRY_S = 2.0
-BACKLOG = 4096
 
 log = structlog.get_logger()
 
@@ -65,13 +67,20 @@ class _Process:
         worker = Worker(loop, self._settings, words, slot, Charging(journal, slot, lots))
         if self._paths.snapshot.exists():  # Of a former life: good enough until control publishes the next.
             self._load(worker)
-        server = await self._listen(loop, worker)
-        housekeeping = asyncio.create_task(self._housekeeping(worker, words))
+        connection = self._connections(loop, worker)
+        listeners = Listeners(self._paths, lambda listener: self._listen(worker, listener, connection))
+        await listeners.open(self._settings.host, self._settings.port)
+        housekeeping = asyncio.create_task(self._housekeeping(worker, words, listeners))
         await self._ready(worker)
         if not self._stopping.is_set():
             lifeline.write_ready(self._paths, {"pid": os.getpid(), "port": self._settings.port, "slot": slot.index})
         await self._stopping.wait()
-        server.close()
+        lifeline.withdraw_ready(self._paths)
+        worker.draining = True
+        taken: set[asyncio.Future[Any]] = set()
+        await listeners.close(
+            lambda accepted: taken.add(asyncio.ensure_future(loop.connect_accepted_socket(connection, accepted)))
+        )
         if not worker.charging.works:
             worker.give_up()
         await self._drain(worker)
@@ -111,26 +120,20 @@ class _Process:
             log.error("the journal can't be opened; no request is served until it can", error=str(error))
             return None
 
-    async def _listen(self, loop: asyncio.AbstractEventLoop, worker: Worker) -> asyncio.Server | pumps.Listener:
+    def _connections(self, loop: asyncio.AbstractEventLoop, worker: Worker) -> Callable[[], Connection]:
         def handle(exchange: Exchange) -> None:
             route(worker, exchange)
 
         def checked(exchange: Exchange) -> None:
             check(worker, exchange)
 
-        family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind((self._settings.host, self._settings.port))
+        return lambda: Connection(loop, handle, checked, worker.answered, self._settings, worker.connections)
 
-        def connection() -> Connection:
-            return Connection(loop, handle, checked, worker.answered, self._settings, worker.connections)
-
+    async def _listen(self, worker: Worker, listener: socket.socket, connection: Callable[[], Connection]) -> Closable:
         if worker.pump is not None:
             listener.listen(BACKLOG)
             return pumps.listen(worker.pump, listener, connection)
-        return await loop.create_server(connection, sock=listener, backlog=BACKLOG)
+        return await worker.loop.create_server(connection, sock=listener, backlog=BACKLOG)
 
     async def _ready(self, worker: Worker) -> None:
         """Until the first snapshot is loaded and balances are there; requests meanwhile get a 503 that says so."""
@@ -152,7 +155,7 @@ class _Process:
         except (OSError, msgspec.DecodeError) as error:
             log.error("the snapshot can't be read; serving by the one before it", error=str(error))
 
-    async def _housekeeping(self, worker: Worker, words: LeaseWords) -> None:
+    async def _housekeeping(self, worker: Worker, words: LeaseWords, listeners: Listeners) -> None:
         loop = asyncio.get_running_loop()
         began = swept = posted = loop.time()
         while True:
@@ -161,6 +164,7 @@ class _Process:
             if loop.time() - swept >= SWEEP_S:
                 swept = loop.time()
                 worker.sweep()
+                await listeners.look()
                 if swept - posted >= METRICS_S:
                     posted = swept
                     worker.post_metrics()
@@ -168,13 +172,17 @@ class _Process:
                     self._stopping.set()  # A fresh process begins a fresh journal, if it can.
 
     async def _drain(self, worker: Worker) -> None:
-        """Let what is under way end, for a bounded time; new connections already go to other workers."""
+        """Let what is under way end, for a bounded time; new connections already go to other workers.
+
+        A connection that was used a moment ago is not closed yet: its client may be sending the next request. That is
+        answered, with `connection: close`.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.drain_timeout_s
-        for connection in list(worker.connections):
-            connection.drain()
         while loop.time() < deadline and worker.charging.works:
-            if not worker.forwards and not any(connection.busy for connection in worker.connections):
+            for connection in list(worker.connections):
+                connection.drain()
+            if not worker.forwards and not worker.connections:
                 return
             worker.sweep()
             await asyncio.sleep(SNAPSHOT_POLL_S)

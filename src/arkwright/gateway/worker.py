@@ -82,6 +82,7 @@ class Worker:
         charging.permits.soon = loop.call_soon
         self.metrics = Metrics(slot.index)
         self._board = Board(settings.paths.run / "metrics", slot.index)
+        self.draining = False
         self.connections: set[Connection] = set()
         self.forwards: set[object] = set()  # Requests under way, with or without their client.
         self.control = Pool(loop, f"unix:{settings.paths.control_socket}", ControlTimeouts())
@@ -121,6 +122,8 @@ class Worker:
             missing.append("balances")
         if not self.charging.works:
             missing.append("journal")
+        if self.draining:
+            missing.append("draining")
         return missing
 
     def forward(self, ask: Ask) -> None:
@@ -252,6 +255,8 @@ class Worker:
         for connection in list(self.connections):
             connection.abort()
         self.idempotency.close()
+        with suppress(OSError):
+            self._board.take_down()
         for pool in (self.control, *self._pools.values()):
             pool.close()
         if self.pump is not None:

@@ -72,6 +72,21 @@ def write_ready(paths: DataDir, facts: Mapping[str, Any]) -> None:
         write_atomically(ready_file(paths, name), msgspec.json.encode({"pid": os.getpid(), **facts}))
 
 
+def withdraw_ready(paths: DataDir) -> None:
+    """The opposite: it ends, or serves no longer. A successor's word is left alone."""
+    name = process_name()
+    if name and ready_pid(paths, name) == os.getpid():
+        ready_file(paths, name).unlink(missing_ok=True)
+
+
+def ready_pid(paths: DataDir, name: str) -> int:
+    """Which process of that name said that it is ready; 0 when none did."""
+    try:
+        return int(msgspec.json.decode(ready_file(paths, name).read_bytes())["pid"])
+    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError):
+        return 0
+
+
 def ready_file(paths: DataDir, name: str) -> Path:
     return paths.ready / f"{name}.json"
 

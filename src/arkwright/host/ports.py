@@ -37,6 +37,21 @@ def reserve(host: str, port: int, *, ours: frozenset[int] = frozenset()) -> tupl
     return keeper, keeper.getsockname()[1]
 
 
+def listening(host: str, port: int, count: int) -> list[socket.socket]:
+    """Bound sockets that share a port which `reserve` keeps, for workers to listen at. Raises as `reserve` does."""
+    made = []
+    for _ in range(count):
+        one = _socket(host)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            one.bind((host, port))
+        except OSError as error:
+            one.close()
+            raise _refused(host, port, error) from error
+        made.append(one)
+    return made
+
+
 def listeners(port: int) -> frozenset[int]:
     """Pids that listen on a TCP port, as far as this user may see them."""
     pids = set()

@@ -23,6 +23,8 @@ BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 10.0
 STEADY_AFTER_S = 30.0  # A process that ran this long starts its next life without waiting long.
 HURRY_S = 0.5
+READY_POLL_S = 0.02
+REPLACE_TIMEOUT_S = 60.0
 LOG_BYTES_MAX = 10 * 1024 * 1024
 LINE_BYTES_MAX = 1024 * 1024
 
@@ -30,19 +32,23 @@ log = structlog.get_logger()
 
 
 class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`stop_order`: lower ends first; processes of one order end together."""
+    """`stop_order`: lower ends first; processes of one order end together.
+
+    `inherits`: descriptors of the supervisor that each life of the process gets under the same numbers.
+    """
 
     name: str
     argv: tuple[str, ...]
     environment: dict[str, str] = {}
     stop_timeout_s: float = 10.0
     stop_order: int = 2
+    inherits: tuple[int, ...] = ()
 
 
 class ProcessInfo(msgspec.Struct, frozen=True):
     name: str
     pid: int | None
-    state: str  # running | backing-off | stopped
+    state: str  # running | backing-off | stopped | leaving
     restarts: int
     started_at_us: int
     last_exit: str
@@ -56,10 +62,14 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Child:
-    """One process and its next lives."""
+    """One process and its next lives. `succeeds`: another of this name lives, and its ready file stays."""
 
-    def __init__(self, spec: ProcessSpec, paths: DataDir, lifeline_fd: int, hurry: asyncio.Event) -> None:
+    def __init__(
+        self, spec: ProcessSpec, paths: DataDir, lifeline_fd: int, hurry: asyncio.Event, *, succeeds: bool = False
+    ) -> None:
         self.spec = spec
+        if not succeeds:  # Of a former supervisor's child.
+            lifeline.ready_file(paths, spec.name).unlink(missing_ok=True)
         self._paths = paths
         self._lifeline_fd = lifeline_fd
         self._hurry = hurry
@@ -75,11 +85,24 @@ class _Child:
         running = self._process is not None and self._process.returncode is None
         pid = self._process.pid if self._process is not None and running else None
         state = "running" if running else "stopped" if self._task.done() else "backing-off"
-        ready = running and lifeline.ready_file(self._paths, self.spec.name).exists()
+        if running and self._stopping.is_set():
+            state = "leaving"
+        ready = running and lifeline.ready_pid(self._paths, self.spec.name) == pid
         return ProcessInfo(self.spec.name, pid, state, self._restarts, self._started_at_us, self._last_exit, ready)
 
+    async def became_ready(self, within_s: float) -> bool:
+        """False when it was not ready in time, or its first life ended before."""
+        deadline = asyncio.get_running_loop().time() + within_s
+        while asyncio.get_running_loop().time() < deadline and not self._stopping.is_set():
+            if self.info.ready:
+                return True
+            if self._last_exit:
+                return False
+            await asyncio.sleep(READY_POLL_S)
+        return False
+
     async def stop(self) -> None:
-        """Ask, wait, insist. Returns once the process is gone."""
+        """Ask, wait, insist. Returns once the process is gone. May be called by several."""
         self._stopping.set()
         process = self._process
         if process is not None and process.returncode is None:
@@ -116,11 +139,9 @@ class _Child:
                 await asyncio.wait_for(self._stopping.wait(), delay_s)
             delay_s = min(delay_s * 2, BACKOFF_MAX_S)
             self._restarts += 1
-        self._forget_ready()
 
     async def _live(self) -> None:
         """One life, from start to exit."""
-        self._forget_ready()
         self._started_at_us = clock.now_us()
         try:
             self._process = await self._spawn()
@@ -149,12 +170,14 @@ class _Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                pass_fds=(self._lifeline_fd,),
+                pass_fds=(self._lifeline_fd, *self.spec.inherits),
                 process_group=0,  # A terminal's Ctrl-C reaches only who orders the stop.
             )
 
     def _forget_ready(self) -> None:
-        lifeline.ready_file(self._paths, self.spec.name).unlink(missing_ok=True)
+        """Its own word only: a successor may have written there since."""
+        if self._process is not None and lifeline.ready_pid(self._paths, self.spec.name) == self._process.pid:
+            lifeline.ready_file(self._paths, self.spec.name).unlink(missing_ok=True)
 
 
 class Supervisor:
@@ -163,7 +186,10 @@ class Supervisor:
     def __init__(self, paths: DataDir) -> None:
         self._paths = paths
         self._children: dict[str, _Child] = {}
+        self._passing: set[_Child] = set()  # Successors that are not ready yet, and those they have replaced.
+        self._farewells: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
+        self._replacing = asyncio.Lock()
         self._lifeline_read, self._lifeline_write = os.pipe()
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -195,14 +221,53 @@ class Supervisor:
             if child is not None:
                 await child.stop()
 
+    async def replace(self, name: str, within_s: float = REPLACE_TIMEOUT_S) -> None:
+        """A successor by the same spec is ready before the process is asked to end; returns then.
+
+        Raises ValueError when there is no such process, or its successor did not come up: then nothing has changed.
+        """
+        async with self._replacing:
+            before = self._children.get(name)
+            if before is None:
+                raise ValueError(f"there is no process {name!r}")
+            successor = _Child(before.spec, self._paths, self._lifeline_read, self.hurry, succeeds=True)
+            self._passing.add(successor)
+            ready = await successor.became_ready(within_s)
+            if not ready or self.stop_asked.is_set() or self._children.get(name) is not before:
+                why = successor.info.last_exit or f"it was not ready within {within_s:g} s"
+                await successor.stop()
+                self._passing.discard(successor)
+                raise ValueError(f"the successor of {name} did not come up ({why}); the one before it serves on")
+            self._children[name] = successor
+            self._passing ^= {successor, before}
+            farewell = asyncio.create_task(self._see_off(before))
+            self._farewells.add(farewell)
+            farewell.add_done_callback(self._farewells.discard)
+
+    async def _see_off(self, child: _Child) -> None:
+        await child.stop()
+        self._passing.discard(child)
+
+    async def restart(self, name: str) -> None:
+        """Stop it and start it anew. Raises ValueError when there is no such process."""
+        async with self._changing:
+            child = self._children.get(name)
+            if child is None:
+                raise ValueError(f"there is no process {name!r}")
+            await child.stop()
+            if not self.stop_asked.is_set():
+                self._children[name] = _Child(child.spec, self._paths, self._lifeline_read, self.hurry)
+
     def processes(self) -> list[ProcessInfo]:
-        return [child.info for _, child in sorted(self._children.items())]
+        """By name; where one replaces another, the one that serves on comes first."""
+        passing = sorted(self._passing, key=lambda child: child.spec.name)
+        return [child.info for child in sorted([*self._children.values(), *passing], key=lambda one: one.spec.name)]
 
     async def stop(self) -> None:
         """Everything, lower `stop_order` first; then the socket. Idempotent."""
         self.stop_asked.set()
         async with self._changing:
-            ordered = sorted(self._children.values(), key=_stop_order)
+            ordered = sorted([*self._children.values(), *self._passing], key=_stop_order)
             for _, together in groupby(ordered, key=_stop_order):
                 await asyncio.gather(*(child.stop() for child in together))
             self._children.clear()
@@ -238,6 +303,10 @@ class Supervisor:
                 await self.put(request.process)
             elif request.op == "remove" and request.name:
                 await self.remove(request.name)
+            elif request.op == "replace" and request.name:
+                await self.replace(request.name)
+            elif request.op == "restart" and request.name:
+                await self.restart(request.name)
             elif request.op == "list":
                 return {"processes": self.processes()}
             elif request.op == "stop":
