@@ -5,8 +5,8 @@ file means that the supervisor died, however it died.
 """
 
 import asyncio
-import contextlib
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -58,8 +58,10 @@ def watch_in_thread(on_death: Callable[[], object]) -> None:
         return
 
     def wait() -> None:
-        with contextlib.suppress(OSError):
-            os.read(fd, 1)
+        # Not by reading: the event loop of a sibling makes the pipe, which all share, non-blocking: a read returns at once.
+        waiting = select.poll()
+        waiting.register(fd, select.POLLIN)
+        waiting.poll()
         on_death()
 
     threading.Thread(target=wait, name="lifeline", daemon=True).start()

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -215,6 +216,20 @@ def test_children_hear_of_the_death_of_their_supervisor(paths: DataDir) -> None:
         parent.wait()
     asyncio.run(until(lambda: sorted(notes(paths)) == ["one orphaned", "two orphaned"]))
     asyncio.run(until(lambda: leftovers.find(paths) == []))
+
+
+def test_a_sibling_that_makes_the_lifeline_non_blocking_does_not_end_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)  # As uvloop's `add_reader` leaves it, for every process that shares it.
+    monkeypatch.setenv(lifeline.FD_VARIABLE, str(read_end))
+    gone = threading.Event()
+    lifeline.watch_in_thread(gone.set)
+    assert not gone.wait(0.2)
+    os.close(write_end)
+    assert gone.wait(10)
+    os.close(read_end)
 
 
 def test_orphans_that_do_not_end_are_found_and_ended(paths: DataDir) -> None:
