@@ -14,6 +14,7 @@ from arkwright.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, exi
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("arkwright.cli.up:up", "Bring a whole platform up on this machine; Ctrl-C stops it."),
     "down": ("arkwright.cli.down:down", "Stop everything that `up` started."),
+    "reload": ("arkwright.cli.reload:reload", "New gateway workers take over; no request fails for it."),
     "status": ("arkwright.cli.status:status", "Show what runs, and whether it is ready."),
     "doctor": ("arkwright.cli.doctor:doctor", "Look for what is wrong, and say how to mend it."),
     "apply": ("arkwright.cli.apply:apply", "Bring a platform to what a TOML file declares."),

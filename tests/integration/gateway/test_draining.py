@@ -15,6 +15,7 @@ import pytest
 from arkwright.app import LISTEN_FDS
 from arkwright.basics import secrets
 from arkwright.basics.paths import DataDir
+from arkwright.domain import journal
 from arkwright.domain import snapshot as snapshots
 from arkwright.gateway import listeners
 from arkwright.host import ports, supervisor_client
@@ -179,8 +180,8 @@ async def test_workers_are_replaced_under_load_and_no_request_fails(fleet: Fleet
     assert min(fleet.seen[f"{kind} 200"] for kind in ("connected", "kept", "streamed")) > 10
     assert fleet.seen["told to close"] >= 6
     records = records_in(fleet.paths.journal)
-    intents = {record.event_id for record in records if type(record).__name__ == "Intent"}
-    settled = [record.event_id for record in records if type(record).__name__ == "Settled"]
+    intents = {record.event_id for record in records if isinstance(record, journal.Intent)}
+    settled = [record.event_id for record in records if isinstance(record, journal.Settled)]
     assert sorted(settled) == sorted(intents), "each request that was admitted is charged once"
     with LeaseWords.open(fleet.paths.lease_words) as words:
         assert words.held(1) == 0

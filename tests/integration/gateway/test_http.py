@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import msgspec
 import pytest
 
 from tests.doubles.gateway_host import POSTPAID, Answer, GatewayHost, head, read_answer
@@ -264,6 +265,22 @@ async def test_not_ready_says_what_is_missing(gateway: GatewayHost) -> None:
     gateway.words.ready = False
     answer = await gateway.call("GET", "/readyz")
     assert (answer.status, answer.json["missing"]) == (503, ["balances"])
+
+
+async def test_ready_can_be_asked_of_a_model(gateway: GatewayHost) -> None:
+    assert (await gateway.call("GET", "/readyz?model=mock")).status == 200
+    models = gateway.worker.state.models
+    models["idle"] = msgspec.structs.replace(models["mock"], id="mod_idle", name="idle", targets=())
+    answer = await gateway.call("GET", "/readyz?model=mock&model=idle")
+    assert (answer.status, answer.json) == (503, {"ready": False, "missing": ["replica of idle"]})
+    assert (await gateway.call("GET", "/readyz?model=nothing")).status == 404
+    away = {"x-forwarded-for": "203.0.113.9"}
+    assert (await gateway.call("GET", "/readyz", headers=away)).status == 200
+    assert (await gateway.call("GET", "/readyz?model=idle", headers=away)).status == 403
+    keyed = away | {"authorization": f"Bearer {POSTPAID}"}
+    assert (await gateway.call("GET", "/readyz?model=idle", headers=keyed)).status == 503
+    wrong = away | {"authorization": "Bearer ak-nobody"}
+    assert (await gateway.call("GET", "/readyz?model=idle", headers=wrong)).status == 401
 
 
 @pytest.mark.parametrize(
