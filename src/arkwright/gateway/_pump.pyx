@@ -184,6 +184,8 @@ cdef class Pump:
     cdef int forget(self, Socket socket) except -1:
         if socket.fd >= 0:
             self.sockets[socket.fd] = None
+            if isinstance(socket, Listener):  # Others hold it open, so closing our copy leaves it in the epoll set.
+                epoll_ctl(self.epoll, EPOLL_CTL_DEL, socket.fd, NULL)
             close(socket.fd)  # Which takes it out of the epoll set, too.
             socket.fd = -1
         return 0

@@ -58,7 +58,7 @@ def watch_in_thread(on_death: Callable[[], object]) -> None:
         return
 
     def wait() -> None:
-        # Not by reading: the event loop of a sibling makes the pipe, which all share, non-blocking: a read returns at once.
+        # Not by reading: the event loop of a sibling makes the pipe, which all share, non-blocking: a read returns.
         waiting = select.poll()
         waiting.register(fd, select.POLLIN)
         waiting.poll()
