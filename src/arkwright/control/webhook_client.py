@@ -1,21 +1,17 @@
 """Posts to a URL that a user handed in: only to addresses that it may go to, for a bounded time, with a bounded answer.
 
-Law: the address that is connected to is the one that was judged: names are resolved here, at each connection, and what
-they resolve to is connected to by number. Redirects are not followed, proxies of the environment not asked.
+Law: every connection is made by `host/url_guard.py`. Redirects are not followed, proxies of the environment not asked.
 """
 
 import asyncio
-import ssl
 import time
-from collections.abc import Iterable
-from functools import cache
 from types import TracebackType
-from typing import Any
 
 import httpcore
 import msgspec
 
-from arkwright.basics.addresses import is_public
+from arkwright.domain.addresses import Refused
+from arkwright.host.url_guard import FAILURES, Backend, trusted
 
 ANSWER_BYTES_MAX = 64 * 1024
 CONNECT_S = 5.0
@@ -35,51 +31,13 @@ class Outcome(msgspec.Struct, frozen=True):
         return 200 <= self.status < 300
 
 
-class RefusedAddress(Exception):
-    """A name that leads where users may not send this platform."""
-
-
-_FAILURES = (
-    httpcore.NetworkError,
-    httpcore.TimeoutException,
-    httpcore.ProtocolError,
-    httpcore.UnsupportedProtocol,
-    OSError,
-    ValueError,
-)
-
-
-class _Guard(httpcore.AsyncNetworkBackend):
-    def __init__(self, *, allow_private: bool) -> None:
-        self._allow_private = allow_private
-        self._backend = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's own signature.
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        async with asyncio.timeout(timeout):
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1, proto=6)
-        addresses = [str(sockaddr[0]) for *_, sockaddr in found]
-        if not self._allow_private:
-            # All of them: a name that leads to both is a name that somebody plays with.
-            refused = [address for address in addresses if not is_public(address)]
-            if refused or not addresses:
-                raise RefusedAddress(f"{host} leads to {refused[0] if refused else 'no address'}, which is not public")
-        return await self._backend.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
-
-
 class Client:
     """Posts, one after the other, on one connection while that lasts."""
 
     def __init__(self, *, allow_private: bool, total_s: float = TOTAL_S) -> None:
         self._total_s = total_s
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=_trusted(), network_backend=_Guard(allow_private=allow_private), max_connections=1
+            ssl_context=trusted(), network_backend=Backend(allow_private=allow_private), max_connections=1
         )
 
     async def __aenter__(self) -> "Client":
@@ -101,9 +59,9 @@ class Client:
                 error = f"answered {status}" + (": redirects are not followed" if 300 <= status < 400 else "")
         except TimeoutError:
             error = f"no whole answer within {self._total_s:g} s"
-        except RefusedAddress as refusal:
+        except Refused as refusal:
             error = str(refusal)
-        except _FAILURES as failure:
+        except FAILURES as failure:
             error = f"{type(failure).__name__}: {failure}" if str(failure) else type(failure).__name__
         return Outcome(status, (time.monotonic_ns() - began) // 1_000, error, retry_after)
 
@@ -119,8 +77,3 @@ class Client:
                     break  # What it says beyond that is of no interest; the status was told.
             after = next((value for name, value in answer.headers if name.lower() == b"retry-after"), b"")
             return answer.status, int(after) if after.isdigit() and len(after) < 7 else None
-
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    return ssl.create_default_context()

@@ -8,7 +8,6 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from arkwright.basics import secrets
-from arkwright.basics.addresses import is_public
 from arkwright.basics.clock import MICROSECONDS, datetime_from_us, now_us
 from arkwright.basics.errors import Conflict, InvalidInput
 from arkwright.basics.ids import new_event_id, new_id
@@ -17,6 +16,7 @@ from arkwright.control.platform import Platform
 from arkwright.control.session import Change, Page, Session, missing, page, record, word
 from arkwright.control.webhook_client import Client
 from arkwright.domain import webhooks as rules
+from arkwright.domain.addresses import is_public
 from arkwright.store import feeds
 from arkwright.store import webhooks as store
 from arkwright.store.database import Connection

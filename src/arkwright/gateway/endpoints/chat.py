@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
-from arkwright.gateway import tools
+from arkwright.gateway import images, tools
 from arkwright.gateway.admission import Principal, authenticate
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.plan import Plan, fields_for, generation, includes_usage
@@ -34,6 +34,7 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
     route = route or resolve(state, principal, request.take("model"), "chat")
     model = route.model
     asked = request.asked
+    shown = images.remote(exchange.body, request)
     functions: list[Function] = []
     if not _TO_BE_CHECKED.isdisjoint(request.fields):
         functions = tools.forced(request)
@@ -51,7 +52,7 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
         input_tokens_max=_input_tokens_max(request),
         output_tokens_max=limit,
         choices=choices,
-        planner=lambda target: _plan(exchange, request, functions, target, model.name),
+        planner=lambda target: _plan(shown, request, functions, target, model.name),
         again=_ask,
         calls=choices,
     )
@@ -78,9 +79,8 @@ def _check(request: Request) -> None:
         raise InvalidInput("Missing required parameter: 'response_format.json_schema'.", param="response_format")
 
 
-def _plan(exchange: Exchange, request: Request, functions: list[Function], target: Target, model: str) -> Plan:
-    if "image_url" in target.traits.refuses and b'"image_url"' in exchange.body:
-        raise InvalidInput("This model does not take images.", code="unsupported_content", param="messages")
+def _plan(shown: list[str] | None, request: Request, functions: list[Function], target: Target, model: str) -> Plan:
+    images.check(shown, target)
     fields = fields_for(request, target)
     reshape = None
     if functions and not target.traits.enforces_tool_choice:
