@@ -8,7 +8,7 @@ import msgspec
 from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
 from arkwright.wire import openai_answer
-from arkwright.wire.openai_request import Fields, Request, encode, raw, raw_name
+from arkwright.wire.openai_request import Fields, Request, raw, raw_name
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -107,7 +107,7 @@ def bodies(fields: Fields, request: Request, target: Target, prompts: list[Field
     """
     choices = request.asked.n or 1
     if target.traits.counts_choices or (choices == 1 and not prompts):
-        return [encode(fields)]
+        return [request.encode(fields)]
     seed = request.take("seed")
     made = []
     for prompt in prompts or [{}]:
@@ -115,5 +115,5 @@ def bodies(fields: Fields, request: Request, target: Target, prompts: list[Field
             one = fields | prompt | {"n": raw(1)}
             if seed is not None:
                 one["seed"] = raw(seed + choice)
-            made.append(encode(one))
+            made.append(request.encode(one))
     return made

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from arkwright.basics.errors import InvalidInput
+from arkwright.wire.long_body import LONG_BYTES, cut
 
 Field = msgspec.Raw
 Fields = dict[str, msgspec.Raw]
@@ -141,12 +142,31 @@ class Shapes:
 
 
 class Request:
-    """A body as raw fields, and as `asked` the known ones, checked and decoded: null and absent are None."""
+    """A body as raw fields, and as `asked` the known ones, checked and decoded: null and absent are None.
 
-    __slots__ = ("asked", "fields")
+    `bytes_cut`: how much longer the body is than what was read of it; `encode` puts it back.
+    """
+
+    __slots__ = ("_cut", "asked", "bytes_cut", "fields")
 
     def __init__(self, body: bytes, shapes: Shapes) -> None:
         """Raises InvalidInput, naming the field, for anything that is not a request of this shape."""
+        self._cut = cut(body) if len(body) >= LONG_BYTES else None
+        if self._cut is not None:
+            try:
+                self._read(self._cut.rest, shapes)
+            except InvalidInput:
+                self._cut = None  # What is wrong is said of the body as it came.
+        if self._cut is None:
+            self._read(body, shapes)
+        self.bytes_cut = 0 if self._cut is None else len(body) - len(self._cut.rest)
+
+    def encode(self, fields: Fields) -> bytes:
+        """A body of these fields, which are this request's but for what was changed."""
+        body = encode(fields)
+        return body if self._cut is None else self._cut.mended(body)
+
+    def _read(self, body: bytes, shapes: Shapes) -> None:
         self.fields = _fields(body)
         self.asked: Any
         try:

@@ -61,7 +61,7 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
 def _input_tokens_max(request: Request) -> int:
     """Everything the model may be shown, in bytes, and what its template puts around it."""
     messages: list[Message] = request.asked.messages
-    shown = TEMPLATE_TOKENS_PER_MESSAGE * len(messages) + TEMPLATE_TOKENS
+    shown = TEMPLATE_TOKENS_PER_MESSAGE * len(messages) + TEMPLATE_TOKENS + request.bytes_cut
     for message in messages:
         shown += len(message.content) + len(message.tool_calls)
     for name in _SHOWN.intersection(request.fields):

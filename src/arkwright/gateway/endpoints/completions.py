@@ -44,7 +44,7 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
         model,
         route,
         ENDPOINT,
-        input_tokens_max=len(request.fields["prompt"]),
+        input_tokens_max=len(request.fields["prompt"]) + request.bytes_cut,
         output_tokens_max=max(1, limit),
         choices=max(request.take("n") or 1, request.take("best_of") or 1) * max(1, len(prompts)),
         planner=lambda target: _plan(request, prompts, target, model.name),

@@ -8,7 +8,7 @@ from arkwright.gateway.plan import Plan, presenting, refuse
 from arkwright.gateway.routes import Route, resolve
 from arkwright.gateway.state import State
 from arkwright.gateway.worker import Ask, Worker
-from arkwright.wire.openai_request import EMBEDDING, Request, encode, raw_name, shapes, texts
+from arkwright.wire.openai_request import EMBEDDING, Request, raw_name, shapes, texts
 
 INPUTS_MAX = 2048
 TOKENS_AROUND_A_TEXT = 2  # Encoders put one mark before and one behind each.
@@ -40,12 +40,12 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
             streamed=False,
             upstream_streamed=False,
             drop_usage=True,
-            bodies=[encode(request.fields | {"model": raw_name(target.upstream_model)})],
+            bodies=[request.encode(request.fields | {"model": raw_name(target.upstream_model)})],
             choices_per_prompt=1,
             present=presenting(model.name, target.upstream_model),
         )
 
-    size = len(request.fields["input"]) + TOKENS_AROUND_A_TEXT * len(given)
+    size = len(request.fields["input"]) + request.bytes_cut + TOKENS_AROUND_A_TEXT * len(given)
     return Ask(
         exchange,
         principal,
