@@ -6,7 +6,8 @@ tokens a minute, of the organization and of the key), a prepaid hold, intent, se
 it; the journal's thread and the kernel are not. So a change of a microsecond can be seen, on a machine that is shared.
 
 CPU time of the process. Eight requests begin in a turn of the loop; their upstream answers in the next, and the journal
-tells in the one after that.
+tells in the one after that. `--instructions` counts instructions with valgrind instead: the same number whatever else
+the machine does, so it tells what a change brought, though not how long anything takes.
 """
 
 import argparse
@@ -15,6 +16,8 @@ import cProfile
 import json
 import os
 import pstats
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -43,6 +46,7 @@ from benchmarks.upstream import ANSWER
 
 TURN = 8
 EVENTS = 100  # Of a stream.
+COUNTED_TURNS = 3
 _DATA = (
     b'data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1,"model":"mock","choices":[{"index":0,'
     b'"delta":{"content":" word"},"logprobs":null,"finish_reason":null}]}\n\n'
@@ -248,14 +252,44 @@ async def profiled(directory: Path, name: str, count: int) -> None:
     stats.sort_stats("tottime").print_stats(45)
 
 
+async def counted(directory: Path, name: str) -> None:
+    """In a child under valgrind: what comes before and after is not counted."""
+
+    def count(state: str) -> None:
+        subprocess.run(["callgrind_control", "-i", state, str(os.getpid())], check=True, stdout=subprocess.DEVNULL)
+
+    host = Host(asyncio.get_running_loop(), directory)
+    collector.seldom()
+    for _ in range(3):
+        await host.turn(CASES[name])
+    count("on")
+    for _ in range(COUNTED_TURNS):
+        await host.turn(CASES[name])
+    count("off")
+
+
+def instructions(name: str, directory: Path) -> int:
+    """Of one request, in this process's own code and in that of the libraries; the kernel's are not seen."""
+    valgrind, out = shutil.which("valgrind"), directory / "callgrind"
+    if valgrind is None:
+        raise SystemExit("valgrind is missing (Debian: apt-get install valgrind)")
+    command = [valgrind, "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", sys.executable]
+    command += ["-m", "benchmarks.request_path", "--only", name, "--counted"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    total = next(line for line in out.read_text().splitlines() if line.startswith("totals:"))
+    return int(total.split()[1]) // (COUNTED_TURNS * TURN)
+
+
+WORDS = {
+    "plain": "plain: 0.6 KB in, 1 KB out",
+    "stream": f"stream: {EVENTS} events, each read by itself",
+    "long": "plain: 128 KB in",
+    "image": "plain: 2 MB image in",
+}
+
+
 def report(found: dict[str, list[float]]) -> str:
-    words = {
-        "plain": "plain: 0.6 KB in, 1 KB out",
-        "stream": f"stream: {EVENTS} events, each read by itself",
-        "long": "plain: 128 KB in",
-        "image": "plain: 2 MB image in",
-    }
-    rows = [[words[name], spread(one), f"{min(one):.1f}"] for name, one in found.items()]
+    rows = [[WORDS[name], spread(one), f"{min(one):.1f}"] for name, one in found.items()]
     return table(["request path without sockets and disk", "CPU us a request, median (min to max)", "least"], rows)
 
 
@@ -265,12 +299,21 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=8_000, help="a round")
     parser.add_argument("--only", choices=list(CASES), action="append")
     parser.add_argument("--profile", action="store_true", help="cProfile of the first case instead of figures")
+    parser.add_argument("--instructions", action="store_true", help="count instructions with valgrind instead")
+    parser.add_argument("--counted", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     names = given.only or list(CASES)
     with tempfile.TemporaryDirectory(prefix="arkwright-bench-") as directory:
         if given.profile:
             uvloop.run(profiled(Path(directory), names[0], given.requests))
+            return
+        if given.counted:
+            uvloop.run(counted(Path(directory), names[0]))
+            return
+        if given.instructions:
+            rows = [[WORDS[name], f"{instructions(name, Path(directory)):,}"] for name in names]
+            sys.stdout.write(table(["request path without sockets and disk", "instructions a request"], rows) + "\n")
             return
         found = uvloop.run(run(Path(directory), names, given.rounds, given.requests))
     sys.stdout.write((json.dumps(found) if given.json else report(found)) + "\n")
