@@ -68,6 +68,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     queue_bytes_max: Annotated[int, _meaning("How long the bodies of those may be together.", ge=1024)] = (
         256 * 1024 * 1024
     )
+    total_timeout_s: Annotated[float, _meaning("Longest answer of an upstream, from its start to its end.", gt=0)] = (
+        3600.0
+    )
     drain_timeout_s: Annotated[
         float, _meaning("How long a hung-up request is read to its usage, and a stop waits.", gt=0)
     ] = 60.0

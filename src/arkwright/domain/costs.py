@@ -4,7 +4,7 @@ Law: what is not known is said to be so. An amount is only ever the exact produc
 holds for them; everything else is a state without an amount, never zero by accident.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -113,12 +113,12 @@ def served(
     )
 
 
-def failed(number: int, attempt: Attempt, circumstances: Circumstances = ONLINE) -> Tried:
-    """An attempt before the one that answered, or of a request that none answered."""
+def attempted(number: int, attempt: Attempt, circumstances: Circumstances = ONLINE) -> Tried:
+    """One that was written down by itself."""
     thinking = attempt.usage.reasoning_tokens > 0
     return Tried(
         number=number,
-        served=False,
+        served=attempt.outcome == "served",
         at_us=attempt.started_us,
         target=attempt.target,
         upstream_model=attempt.upstream_model,
@@ -126,3 +126,10 @@ def failed(number: int, attempt: Attempt, circumstances: Circumstances = ONLINE)
         unknown=attempt.unknown,
         circumstances=msgspec.structs.replace(circumstances, thinking=thinking),
     )
+
+
+def tried(attempts: Sequence[Attempt], circumstances: Circumstances = ONLINE) -> list[Tried]:
+    """Those that a charge has written down, one of them at most as the one that served."""
+    found = [attempted(number, attempt, circumstances) for number, attempt in enumerate(attempts)]
+    serving = [one.number for one in found if one.served][:-1]
+    return [msgspec.structs.replace(one, served=False) if one.number in serving else one for one in found]

@@ -1,6 +1,7 @@
 """One admitted request on its way: choose a target, send, try the next before the first byte, relay, settle.
 
-Law: `Charging.settle` or `Charging.void` is called exactly once for each Forward, whatever client and upstream do.
+Law: `Charging.settle` or `Charging.void` is called exactly once for each Forward, whatever client and upstreams do.
+Before the first byte another target may answer; after it only one that goes on with what the client has.
 """
 
 import asyncio
@@ -10,54 +11,42 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from arkwright.basics.clock import now_us
-from arkwright.basics.errors import ArkwrightError, UpstreamFailed
+from arkwright.basics.errors import ArkwrightError, UpstreamFailed, UpstreamTimeout
 from arkwright.domain.catalog import Target
-from arkwright.domain.journal import Attempt
+from arkwright.domain.journal import Outcome
 from arkwright.domain.metering import Finish, Usage
-from arkwright.gateway import affinity, failures
+from arkwright.gateway import affinity, failures, hedging
 from arkwright.gateway.admission import Admitted
-from arkwright.gateway.attempts import Tried
+from arkwright.gateway.attempts import Tried, Try
 from arkwright.gateway.charging import Metered, Served, counts_of, estimated, exact
+from arkwright.gateway.continuation import Continuation
 from arkwright.gateway.exchange import EVENT_STREAM, JSON
-from arkwright.gateway.fanout import FanOut
-from arkwright.gateway.fleet import Leg, Outcome, OutcomeKind
 from arkwright.gateway.idempotency import Recorded
-from arkwright.gateway.plan import Plan
-from arkwright.gateway.upstream import Call, CallFailed
+from arkwright.gateway.rounds import Rounds
 from arkwright.wire import openai_answer, openai_ending, openai_errors
-from arkwright.wire.http import Headers, header, request_head_end
 from arkwright.wire.openai_assembly import Assembly
 from arkwright.wire.openai_choices import usage_object
-from arkwright.wire.openai_stream import DONE, StreamFollower, finishes
-from arkwright.wire.sse import EventTooLong, events
+from arkwright.wire.openai_stream import DONE, finishes
+from arkwright.wire.openai_usage import Counts
+from arkwright.wire.sse import events
 
 if TYPE_CHECKING:
     from arkwright.gateway.queue import Ticket
     from arkwright.gateway.worker import Ask, Worker
 
-ANSWER_BYTES_MAX = 64 * 1024 * 1024
-ERROR_BYTES_MAX = 64 * 1024
+ATTEMPTS_MAX = 64  # That are written down.
 
-_OUTCOMES: dict[Finish, OutcomeKind] = {
+_OUTCOMES: dict[Finish, Outcome] = {
     "completed": "served",
     "balance_exhausted": "served",
     "disconnected": "cancelled",
-    "upstream_error": "failed",
 }
 
 
 class Forward:
-    """The consumer of the calls made for one request; at most one call is under way at a time."""
+    """Owns the tries made for one request: one at a time, or two while a slow one is hedged."""
 
-    # Of the attempt under way:
-    _plan: Plan
-    _follower: StreamFollower
     _assembly: Assembly
-    _headers: Headers
-    _chunks: list[bytes]
-    _ttft_us: int | None
-    _sent: bool  # False once it is known that the upstream never saw the request.
-    _started_us: int
 
     def __init__(
         self,
@@ -74,22 +63,26 @@ class Forward:
         self._worker = worker
         self._exchange = exchange
         self._admitted = admitted
+        self._model = admitted.model
         self._planner = ask.planner
-        self._ticket = ticket
         self._route = ask.route
+        self._ticket = ticket
         self._affinity = affinity.of(ask) if ticket is None else ticket.affinity
         tried = {one.target.id for one in failed}
         chosen = worker.fleet.choose(ask.route, self._affinity)
         self._targets = sorted(chosen, key=lambda target: target.id in tried) if tried else chosen
-        self._target = Target("", "", "", "")
-        self._call: Call | FanOut | None = None
+        self._attempts = [one.record for one in failed]  # Those that are over.
+        self._try: Try | None = None  # The last one that was made.
+        self._rival: Try | None = None  # Asked beside it.
+        self._kept: Continuation | None = None  # Of a stream that others may go on with.
+        self._timer: asyncio.TimerHandle | None = None  # Until a rival is asked, or all targets once more.
+        self._rounds = Rounds()
         self._patience: asyncio.TimerHandle | None = None  # How long a client that hung up is read on for.
+        self._ttft_us: int | None = None
+        self._full = False  # The client does not read as fast as the target writes.
         self._ended = False
         self._disconnected = False
-        self._leg: Leg | None = None  # At a target, as the fleet counts it.
         self._dry = False  # The money ran out.
-        self._failed = [try_.record for try_ in failed]
-        self._reset()
         exchange.on_disconnect = self._on_disconnect
         exchange.on_full = self._on_full
         exchange.on_drained = self._on_drained
@@ -97,184 +90,230 @@ class Forward:
     def start(self) -> None:
         """Send to the best target. Every outcome is told to the exchange; raises nothing."""
         self._worker.began(self)
-        self._attempt(None)
+        self._next(None)
 
-    # What a call reports
+    def expire(self, now: float) -> None:
+        """End what took longer than it may in all; called a few times a second."""
+        for one in (self._rival, self._try):
+            if one is not None and not one.over and one.deadline < now:
+                one.outcome = "timed_out"
+                self.on_break(one, UpstreamTimeout(f"The model `{self._model.name}` did not answer in time."))
 
-    def on_head(self, status: int, headers: Headers) -> None:
-        self._status = status
-        self._headers = headers
+    # Tries
 
-    def on_body(self, data: bytes) -> None:
-        if self._ended:
-            return
-        if self._status == 200 and self._plan.upstream_streamed:
-            self._relay(data)
-            return
-        self._bytes += len(data)
-        limit = ANSWER_BYTES_MAX if self._status == 200 else ERROR_BYTES_MAX
-        if self._bytes <= limit:
-            self._chunks.append(data)
-        elif self._status == 200:
-            self._cancel()
-            self._broken(UpstreamFailed(f"The answer of the model is longer than {limit} bytes."))
-
-    def on_end(self) -> None:
-        if self._ended:
-            return
-        if self._status != 200:
-            error = failures.of_status(self._status, self._headers, b"".join(self._chunks), self._admitted.model)
-            self._note_failed()
-            if failures.worth_another(self._status):
-                self._leave("failed")
-                self._attempt(error)
-            else:
-                self._refused(error)
-        elif not self._plan.upstream_streamed:
-            self._whole(b"".join(self._chunks))
-        elif self._follower.cut:
-            self._broken(failures.of_call(CallFailed("its stream ended early", sent=True), self._admitted.model))
-        else:
-            self._complete()
-
-    def on_failure(self, failure: CallFailed) -> None:
-        if not self._ended:
-            self._sent = failure.sent
-            self._broken(failures.of_call(failure, self._admitted.model))
-
-    # Attempts
-
-    def _reset(self) -> None:
-        self._status = 0
-        self._headers = []
-        self._chunks = []
-        self._bytes = 0
-        self._ttft_us = None
-        self._sent = True
-        self._started_us = now_us()
-
-    def _note_failed(self) -> None:
-        """Keep what an attempt that will not answer may have cost: each one counts, whoever answers in the end."""
-        usage, unknown = Usage(), False
-        if self._status == 200 or (self._status == 0 and self._sent):
-            said = self._progress() or self._reported()
-            usage, unknown = (said.usage, False) if said is not None else (Usage(), True)
-        target = self._target
-        self._failed.append(
-            Attempt(target.name, target.upstream_model, self._started_us, now_us(), self._status, usage, unknown)
-        )
-
-    def _attempt(self, error: ArkwrightError | None) -> None:
+    def _next(self, error: ArkwrightError | None) -> None:
         """Send to the next target; when none is left, the client gets the last one's error."""
-        fleet = self._worker.fleet
-        self._targets = fleet.askable(self._targets)
-        if not self._targets or self._disconnected:
-            self._refused(error or fleet.unavailable(self._route))
+        self._targets = self._worker.fleet.askable(self._targets)
+        if self._disconnected or not self._targets:
+            self._pause_or_give_up(error)
             return
-        if self._ticket is not None and not self._has_place(self._ticket, error):
-            return
-        self._reset()
-        self._target = target = self._targets.pop(0)
+        if self._ticket is not None and not self._ticket.at(self._targets, lambda: self._next(error), self._give_up):
+            return  # No place is free now: it goes on here once there is one.
+        kept, target = self._kept, self._targets.pop(0)
         try:
-            self._plan = plan = self._planner(target)
+            if kept is not None and kept.broken:
+                going = kept.going(self._planner, target)
+                if going is None:
+                    self._end_at_length()
+                    return
+                one = Try(self._worker, self, target, going.plan, self._model, going.follower)
+            else:
+                one = Try(self._worker, self, target, self._planner(target), self._model)
         except ArkwrightError as refusal:
-            self._refused(refusal)
+            self._give_up(refusal)
             return
-        self._follower = StreamFollower(
-            drop_usage=plan.drop_usage,
-            strip_timings=target.traits.progress == "timings",
-            rename=(target.upstream_model, self._admitted.model.name) if plan.upstream_streamed else None,
-        )
-        if plan.upstream_streamed and plan.present is not None:
+        self._try = one
+        if one.plan.present is not None and one.plan.upstream_streamed:
             self._assembly = Assembly()
-        self._leg = fleet.began(target, self._affinity)
-        pool, head = self._worker.upstream(target, plan.path)
-        request_id = self._exchange.request_id
-        if len(plan.bodies) == 1:
-            body = plan.bodies[0]
-            self._call = pool.send(head + request_head_end(body, request_id), body, self)
+        one.start(self._exchange.request_id, self._affinity)
+        if self._full:
+            one.pause()
+        if self._route.hedged:
+            self._hedge_soon(one)
+
+    def _pause_or_give_up(self, error: ArkwrightError | None) -> None:
+        """Ask all targets once more, where that may help; tell the client otherwise."""
+        loop = self._worker.loop
+        pause_s = None if self._disconnected else self._rounds.pause_s(self._route, self._try, loop.time())
+        if pause_s is None:
+            self._give_up(error or self._worker.fleet.unavailable(self._route))
         else:
-            fanout = FanOut(self, choices_per_prompt=plan.choices_per_prompt)
-            self._call = fanout
-            fanout.start(pool, head, plan.bodies, request_id)
+            self._timer = loop.call_later(pause_s, self._once_more, error)
 
-    def _has_place(self, ticket: "Ticket", error: ArkwrightError | None) -> bool:
-        """At the next target. False: there is none free now, and this attempt is made once there is."""
-        self._call = None
-        return ticket.at(self._targets, lambda: self._attempt(error), self._refused)
+    def _once_more(self, error: ArkwrightError | None) -> None:
+        self._timer = None
+        self._targets = self._chosen()
+        self._next(error)
 
-    def _refused(self, error: ArkwrightError) -> None:
-        """Nothing was delivered and nothing is billed."""
-        self._void(error.status, error.message)
-        self._exchange.fail(error)
+    def _chosen(self) -> list[Target]:
+        chosen = self._worker.fleet.choose(self._route, self._affinity)
+        kept, last = self._kept, self._try
+        return kept.candidates(chosen, last.target) if kept is not None and kept.broken and last is not None else chosen
+
+    def _over(self, one: Try, outcome: Outcome) -> None:
+        """A try that will not answer."""
+        one.end(outcome)
+        self._rounds.failed(one, self._route, self._worker.loop.time())
+        if len(self._attempts) < ATTEMPTS_MAX:
+            self._attempts.append(one.record())
+
+    def _give_up(self, error: ArkwrightError) -> None:
+        """Nothing more comes. Nothing was delivered: nothing is billed. Otherwise only what was delivered is."""
+        if self._exchange.begun:
+            self._fail_in_stream(error)
+        else:
+            self._void(error.status, error.message)
+            self._exchange.fail(error)
 
     def _void(self, status: int, reason: str) -> None:
-        self._end("refused")
-        dear = any(attempt.unknown or attempt.usage != Usage() for attempt in self._failed)
-        attempts = tuple(self._failed) if dear else ()
-        self._worker.charging.void(self._admitted, self._exchange, status, reason, self._target.name, attempts)
+        target = self._try.target.name if self._try is not None else ""
+        self._end()
+        dear = any(attempt.unknown or attempt.usage != Usage() for attempt in self._attempts)
+        attempts = tuple(self._attempts) if dear else ()
+        self._worker.charging.void(self._admitted, self._exchange, status, reason, target, attempts)
 
-    def _end(self, kind: OutcomeKind, tokens: int = 0) -> None:
+    def _end(self, tokens: int = 0) -> None:
         self._ended = True
         if self._ticket is not None:
             self._ticket.end(tokens)
-        if isinstance(self._call, FanOut):
-            self._call.forget()
-        self._call = None
-        if self._patience is not None:
-            self._patience.cancel()
-        self._leave(kind)
+        for timer in (self._timer, self._patience):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._patience = None
         self._worker.ended(self)
 
-    def _leave(self, kind: OutcomeKind, output_tokens: int = 0) -> None:
-        """Tell the fleet, once, how the attempt under way ended."""
-        leg, self._leg = self._leg, None
-        if leg is not None:
-            retry_after_s = (failures.retry_after(self._headers) or 0) if kind == "failed" else 0
-            leg.ended(Outcome(kind, self._status, retry_after_s, output_tokens))
+    # A second try beside a slow one
+
+    def _hedge_soon(self, one: Try) -> None:
+        alone = self._exchange.begun or self._attempts or self._ticket is not None or not self._targets
+        if not alone and hedging.may(one.target):
+            delay_s = self._worker.hedging.delay_s(self._model.name)
+            self._timer = self._worker.loop.call_later(delay_s, self._hedge)
+
+    def _hedge(self) -> None:
+        self._timer = None
+        target = next((target for target in self._targets if hedging.may(target)), None)
+        if self._ended or target is None or not self._worker.hedging.take():
+            return
+        try:
+            plan = self._planner(target)
+        except ArkwrightError:
+            return  # The first one may still answer.
+        self._targets.remove(target)
+        self._rival = Try(self._worker, self, target, plan, self._model)
+        self._rival.start(self._exchange.request_id, self._affinity)
+
+    def _first_word(self, one: Try) -> None:
+        """Of two that were asked, the one that speaks first answers."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._route.hedged and self._try is not None and not self._attempts:
+            self._worker.hedging.observe(self._model.name, now_us() - self._try.started_us)
+        rival, self._rival = self._rival, None
+        if rival is not None:
+            slower = self._try if one is rival else rival
+            assert slower is not None, "a rival is asked beside another"
+            self._try = one
+            self._over(slower, "outrun")
+
+    def _other_of(self, one: Try) -> Try | None:
+        """The one that is still to answer, when one of two will not."""
+        rival, self._rival = self._rival, None
+        if rival is not None and one is not rival:
+            self._try = rival
+        return None if rival is None else self._try
+
+    # What tries report
+
+    def on_refusal(self, one: Try, error: ArkwrightError) -> None:
+        other = self._other_of(one)
+        self._over(one, "refused")
+        if not failures.worth_another(one.status):
+            if other is not None:
+                self._over(other, "cancelled")
+            self._give_up(error)
+        elif other is None:
+            self._next(error)
+
+    def on_break(self, one: Try, error: ArkwrightError) -> None:
+        """Before the first byte another target may serve; in the middle of a stream one that can go on with it."""
+        other = self._other_of(one)
+        if not self._exchange.begun or (one.ttft_us is None and self._kept is not None and self._kept.broken):
+            self._over(one, one.outcome)
+            if other is None:
+                self._next(error)
+        elif one.follower.finished and self._progress(one) is not None:
+            self.on_stream_end(one)  # Every word was there: only its end is missing.
+        elif self._kept is not None and not self._disconnected and self._kept.break_off(one):
+            self._over(one, "continued")
+            self._targets = self._chosen()
+            self._next(error)
+        else:
+            self._fail_in_stream(error)
+
+    def on_events(self, one: Try, block: bytes) -> None:
+        if self._ttft_us is None or self._rival is not None:
+            self._first_word(one)
+        if self._paid_for(one, block):
+            self._pass_on(one, block)
+
+    def on_stream_end(self, one: Try) -> None:
+        """The last bytes wait for the record."""
+        self._first_word(one)
+        exchange = self._exchange
+        metered = self._counted(one) or self._progress(one)
+        if metered is None:
+            metered = estimated(len(exchange.body), one.follower.events)
+        if one.plan.present is not None:
+            self._answer(one, one.plan.present, self._assembly.body(), metered)
+            return
+        if not exchange.begun and not self._disconnected:
+            exchange.begin(200, EVENT_STREAM)
+        self._settle(one, metered, self._finish, 200, lambda: exchange.finish(self._usage_chunk(one, metered) + DONE))
+
+    def on_whole(self, one: Try, body: bytes) -> None:
+        """A whole answer came: it waits for the record."""
+        try:
+            counts = openai_answer.counts(body)
+        except openai_answer.NotAnAnswer:
+            error = UpstreamFailed(f"The model `{self._model.name}` sent an answer that is not JSON.")
+            self.on_break(one, error)
+            return
+        if counts is not None:
+            metered = exact(counts, one.target.traits.usage_source)
+        else:
+            words = openai_answer.text(body).encode()
+            metered = estimated(len(self._exchange.body), -(-len(words) // 4))
+        self._first_word(one)
+        self._ttft_us = self._elapsed_us()
+        assert one.plan.present is not None, "a whole answer can't be passed on as a stream"
+        self._answer(one, one.plan.present, body, metered)
 
     # Relaying
 
-    def _relay(self, data: bytes) -> None:
-        try:
-            block = self._follower.feed(data)
-        except EventTooLong:
-            self._cancel()
-            self._broken(UpstreamFailed("The model sent an event that is too long."))
-            return
-        if block and not self._paid_for(block):
-            return
-        if block:
-            self._pass_on(block)
-        if self._follower.error_event is not None:
-            error = failures.of_event(self._follower.error_event, self._admitted.model)
-            self._cancel()
-            self._broken(error)
-        elif self._follower.done:
-            self._complete()
-
-    def _paid_for(self, block: bytes) -> bool:
+    def _paid_for(self, one: Try, block: bytes) -> bool:
         """Hold on for what came and for what comes next; where the money ends, so does the answer."""
         hold = self._admitted.hold
         if hold is None:
             return True
-        progress = self._progress()
-        used, read = self._follower.events, None
+        progress = self._progress(one)
+        used, read = one.follower.events + (0 if self._kept is None else self._kept.before), None
         if progress is not None:
             used = progress.usage.all_output_tokens
-            if not isinstance(self._call, FanOut) or self._call.told:
+            if one.read_all:
                 read = progress.usage.all_input_tokens
         if hold.cover(used, read):
             return True
-        self._run_dry(block, used - hold.covered, progress)
+        self._run_dry(one, block, used - hold.covered, progress)
         return False
 
-    def _run_dry(self, block: bytes, beyond: int, progress: Metered | None) -> None:
+    def _run_dry(self, one: Try, block: bytes, beyond: int, progress: Metered | None) -> None:
         """Stop the engine; deliver and charge what is covered, and say why it ends here."""
         hold = self._admitted.hold
         assert hold is not None, "only a hold runs dry"
-        choices = self._call.unfinished if isinstance(self._call, FanOut) else [0]
-        self._cancel()
+        choices, plan = one.unfinished, one.plan
+        one.stop()
         self._dry = True
         came = events(block)
         words = [event for event in came if not finishes(event)]
@@ -285,66 +324,40 @@ class Forward:
         else:
             metered = estimated(len(self._exchange.body), hold.covered)
         last = openai_ending.ending(came[0], choices, reason=hold.reason, message=hold.message)
-        if self._plan.present is not None or not self._plan.drop_usage:
+        if plan.present is not None or not plan.drop_usage:
             last += openai_ending.usage_chunk(came[0], usage_object([counts_of(metered.usage)], 1))
-        if self._plan.present is not None:
+        if plan.present is not None:
             self._assembly.feed(kept + last)
-            self._answer(self._plan.present, self._assembly.body(), metered)
+            self._answer(one, plan.present, self._assembly.body(), metered)
             return
         if kept or not self._exchange.begun:
-            self._pass_on(kept)
-        self._settle(metered, self._finish, 200, lambda: self._exchange.finish(last + DONE))
+            self._pass_on(one, kept)
+        self._settle(one, metered, self._finish, 200, lambda: self._exchange.finish(last + DONE))
 
-    def _pass_on(self, block: bytes) -> None:
+    def _pass_on(self, one: Try, block: bytes) -> None:
         if self._ttft_us is None:
             self._ttft_us = self._elapsed_us()
-            if self._leg is not None:
-                self._leg.heard()
-        if self._plan.present is not None:
+        if one.plan.present is not None:
             self._assembly.feed(block)
-        elif not self._disconnected:
-            first = not self._exchange.begun
-            if first:
-                self._exchange.begin(200, EVENT_STREAM, [(b"cache-control", b"no-cache")])
-            self._exchange.write(block)
-            if first and isinstance(self._call, Call) and self._admitted.hold is None:
-                self._call.relay(self._exchange, self._follower)
-
-    def _complete(self) -> None:
-        """A stream came to its end: the last bytes wait for the record."""
-        exchange = self._exchange
-        if self._follower.counts is not None:
-            metered = exact(self._follower.counts, self._target.traits.usage_source)
-        elif (progress := self._progress()) is not None:
-            metered = progress
-        else:
-            metered = estimated(len(exchange.body), self._follower.events)
-        if self._plan.present is not None:
-            self._answer(self._plan.present, self._assembly.body(), metered)
             return
-        if not exchange.begun and not self._disconnected:
-            exchange.begin(200, EVENT_STREAM)
-        self._settle(metered, self._finish, 200, lambda: exchange.finish(DONE))
-
-    def _whole(self, body: bytes) -> None:
-        """A whole answer came: it waits for the record."""
-        try:
-            counts = openai_answer.counts(body)
-        except openai_answer.NotAnAnswer:
-            self._broken(UpstreamFailed(f"The model `{self._admitted.model.name}` sent an answer that is not JSON."))
+        if self._disconnected:
             return
-        if counts is not None:
-            metered = exact(counts, self._target.traits.usage_source)
-        else:
-            words = openai_answer.text(body).encode()
-            metered = estimated(len(self._exchange.body), -(-len(words) // 4))
-        self._ttft_us = self._elapsed_us()
-        assert self._plan.present is not None, "a whole answer can't be passed on as a stream"
-        self._answer(self._plan.present, body, metered)
+        first = not self._exchange.begun
+        if first:
+            self._exchange.begin(200, EVENT_STREAM, [(b"cache-control", b"no-cache")])
+            if Continuation.possible(one.plan, one.target):
+                self._kept = Continuation(one.plan.drop_usage)
+        self._exchange.write(block)
+        if self._kept is not None:
+            self._kept.take(block)
+        elif first and self._admitted.hold is None:
+            one.relay(self._exchange)
 
-    def _answer(self, present: Callable[[bytes], bytes], body: bytes, metered: Metered) -> None:
-        answer, kind = present(body), EVENT_STREAM if self._plan.streamed else JSON
-        self._settle(metered, self._finish, 200, lambda: self._exchange.answer(200, answer, kind))
+    def _answer(self, one: Try, present: Callable[[bytes], bytes], body: bytes, metered: Metered) -> None:
+        answer, kind = present(body), EVENT_STREAM if one.plan.streamed else JSON
+        self._settle(one, metered, self._finish, 200, lambda: self._exchange.answer(200, answer, kind))
+
+    # Ends
 
     @property
     def _finish(self) -> Finish:
@@ -352,38 +365,69 @@ class Forward:
             return "balance_exhausted"
         return "disconnected" if self._disconnected else "completed"
 
-    def _broken(self, error: ArkwrightError) -> None:
-        """The call failed: before the first byte another target may serve, later only what was delivered is billed."""
-        if not self._exchange.begun:
-            self._note_failed()
-            self._leave("failed")
-            self._attempt(error)
-            return
-        progress = self._progress()
-        output_tokens = progress.usage.all_output_tokens if progress else self._follower.events
+    def _end_at_length(self) -> None:
+        """All was delivered that was asked for; only the chunk that says so was lost with its engine."""
+        one, kept = self._try, self._kept
+        assert one is not None, "a stream has begun"
+        assert kept is not None, "and what was delivered of it is known"
+        metered = self._progress(None)
+        assert metered is not None, "what was generated is counted"
+        last = kept.ending() + self._usage_chunk(one, metered) + DONE
+        self._settle(one, metered, self._finish, 200, lambda: self._exchange.finish(last))
+
+    def _usage_chunk(self, one: Try, metered: Metered) -> bytes:
+        """For who asked for one, where the target's own is not there, or is not of the whole answer."""
+        kept = self._kept
+        if kept is None or kept.drop_usage or not (kept.broken or one.follower.counts is None):
+            return b""
+        return kept.usage(counts_of(metered.usage))
+
+    def _fail_in_stream(self, error: ArkwrightError) -> None:
+        """The client is told in the stream, and billed what was delivered."""
+        one = self._try
+        assert one is not None, "a stream has begun"
+        progress = self._progress(None if one.over else one)
+        output_tokens = progress.usage.all_output_tokens if progress else one.follower.events
         metered = Metered(estimated(0, output_tokens).usage, progress.source if progress else "estimated")
         last = openai_errors.event(error)
-        self._settle(metered, "upstream_error", 200, lambda: self._exchange.finish(last))
+        self._settle(one, metered, "upstream_error", 200, lambda: self._exchange.finish(last))
 
-    def _settle(self, metered: Metered, finish: Finish, status: int, answer: Callable[[], None]) -> None:
-        self._leave(_OUTCOMES[finish], metered.usage.all_output_tokens)
-        self._end("served", metered.usage.all_input_tokens + metered.usage.all_output_tokens)
+    def _settle(self, one: Try, metered: Metered, finish: Finish, status: int, answer: Callable[[], None]) -> None:
+        self._last_attempt(one, finish, metered)
+        self._end(metered.usage.all_input_tokens + metered.usage.all_output_tokens)
         served = Served(
-            endpoint=self._plan.endpoint,
-            target=self._target,
-            streamed=self._plan.streamed,
+            endpoint=one.plan.endpoint,
+            target=one.target,
+            streamed=one.plan.streamed,
             status=status,
             finish=finish,
             ttft_us=self._ttft_us,
-            upstream_request_id=(header(self._headers, b"x-request-id") or b"").decode("latin-1")[:200],
-            attempts=tuple(self._failed),
+            upstream_request_id=one.upstream_request_id,
+            attempts=tuple(self._attempts),
         )
         charge, exchange = self._worker.charging.settle, self._exchange
         if isinstance(exchange, Recorded):
             exchange.settle(answer, lambda told: charge(self._admitted, exchange, served, metered, told))
         else:
             charge(self._admitted, exchange, served, metered, answer)
-        self._worker.metrics.served(self._admitted.model.name, served, metered.usage, self._elapsed_us())
+        self._worker.metrics.served(self._model.name, served, metered.usage, self._elapsed_us())
+
+    def _last_attempt(self, one: Try, finish: Finish, metered: Metered) -> None:
+        """End the try that is charged. Where it was not alone, or not whole, it is written down among the others."""
+        if one.over:  # Nothing came after it: what it gave is the last part of the answer.
+            given = [number for number, attempt in enumerate(self._attempts) if attempt.outcome == "continued"]
+            if given:
+                last = self._attempts[given[-1]]
+                self._attempts[given[-1]] = msgspec.structs.replace(last, outcome="served")
+            return
+        one.end(_OUTCOMES.get(finish, one.outcome), metered.usage.all_output_tokens)
+        if not self._attempts and finish != "upstream_error":
+            return
+        record = msgspec.structs.replace(one.record(), outcome="served")
+        if finish != "upstream_error" and (self._kept is None or not self._kept.broken):
+            guessed = finish == "disconnected" and metered.source == "estimated"
+            record = msgspec.structs.replace(record, usage=metered.usage, unknown=guessed)
+        self._attempts.append(record)
 
     # The client's side
 
@@ -391,54 +435,63 @@ class Forward:
         """Stop an engine that can tell what it did; read anything else to its usage, for a bounded time."""
         if self._ended:
             return
-        if self._ticket is not None and self._ticket.waits:
-            self._void(499, "client hung up while it waited")
-            return
         self._disconnected = True
-        if self._call is not None:
-            self._call.resume()
-        if self._target.traits.on_disconnect == "stop":
+        if self._rival is not None:
+            rival, self._rival = self._rival, None
+            self._over(rival, "cancelled")
+        one = self._try
+        if one is None:
+            self._void(499, "client hung up while it waited")
+        elif one.over or one.target.traits.on_disconnect == "stop":
             self._stop()
         else:
+            one.resume()
             self._patience = self._worker.loop.call_later(self._worker.settings.drain_timeout_s, self._stop)
 
     def _stop(self) -> None:
         """Nobody waits for this answer: bill what was generated until now, nothing if nothing was."""
         if self._ended:
             return
-        self._cancel()
-        progress = self._progress()
+        one = self._try
+        assert one is not None, "a request under way was sent somewhere"
+        progress = self._progress(None if one.over else one)
         if progress is not None:
-            self._settle(progress, "disconnected", 499, lambda: None)
-        elif self._follower.events:
-            self._settle(estimated(len(self._exchange.body), self._follower.events), "disconnected", 499, lambda: None)
+            self._settle(one, progress, "disconnected", 499, lambda: None)
+        elif one.follower.events and not one.over:
+            metered = estimated(len(self._exchange.body), one.follower.events)
+            self._settle(one, metered, "disconnected", 499, lambda: None)
         else:
-            self._note_failed()
-            self._leave("cancelled")
+            if not one.over:
+                self._over(one, "cancelled")
             self._void(499, "client hung up before the first token")
 
     def _on_full(self) -> None:
-        if self._call is not None and not self._ended:
-            self._call.pause()
+        self._full = True
+        if self._try is not None and not self._ended:
+            self._try.pause()
 
     def _on_drained(self) -> None:
-        if self._call is not None and not self._ended:
-            self._call.resume()
+        self._full = False
+        if self._try is not None and not self._ended:
+            self._try.resume()
 
     # Small questions
 
-    def _progress(self) -> Metered | None:
-        counts = self._call.progress if isinstance(self._call, FanOut) else self._follower.progress
-        return None if counts is None else exact(counts, self._target.traits.usage_source)
+    def _counted(self, one: Try) -> Metered | None:
+        """The usage that was told at the end, with what came before."""
+        counts = one.follower.counts
+        return None if counts is None else self._metered(counts)
 
-    def _reported(self) -> Metered | None:
-        """The usage that a stream has told, though it may not have come to its end."""
-        counts = self._follower.counts
-        return None if counts is None else exact(counts, self._target.traits.usage_source)
+    def _progress(self, one: Try | None) -> Metered | None:
+        """The engines' own running count; None: of what broke off alone."""
+        return self._metered(None if one is None else one.progress)
+
+    def _metered(self, counts: Counts | None) -> Metered | None:
+        kept = self._kept
+        if kept is not None and kept.broken:
+            counts = kept.joined(counts)
+        assert self._try is not None, "what was sent nowhere has used nothing"
+        return None if counts is None else exact(counts, self._try.target.traits.usage_source)
 
     def _elapsed_us(self) -> int:
         return int((self._worker.loop.time() - self._exchange.started_at) * 1_000_000)
-
-    def _cancel(self) -> None:
-        if self._call is not None:
-            self._call.cancel()

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from arkwright import __version__
 from arkwright.basics.errors import ArkwrightError, Unavailable
 from arkwright.basics.settings import Settings
-from arkwright.domain.catalog import Model, Target
+from arkwright.domain.catalog import Model, Target, Traits
 from arkwright.gateway import pump as pumps
 from arkwright.gateway.admission import Admission, Admitted, Principal, Refused, Wanted
 from arkwright.gateway.charging import Charging, unrecorded
@@ -21,6 +21,7 @@ from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.fleet import Fleet
 from arkwright.gateway.forward import Forward
+from arkwright.gateway.hedging import Hedging
 from arkwright.gateway.idempotency import IDEMPOTENCY_KEY, Idempotency
 from arkwright.gateway.metrics import Metrics, host_families
 from arkwright.gateway.plan import Planner
@@ -45,6 +46,25 @@ class ControlTimeouts(NamedTuple):
     connect_timeout_s: float = 2.0
     first_byte_timeout_s: float = 20.0
     stream_idle_timeout_s: float = 20.0
+
+
+class TargetTimeouts(NamedTuple):
+    """Those of a target that has some of its own."""
+
+    connect_timeout_s: float
+    first_byte_timeout_s: float
+    stream_idle_timeout_s: float
+
+
+def _own_timeouts(traits: Traits, settings: Settings) -> TargetTimeouts | None:
+    """None: as the settings say."""
+    if not (traits.connect_timeout_s or traits.first_byte_timeout_s or traits.stream_idle_timeout_s):
+        return None
+    return TargetTimeouts(
+        traits.connect_timeout_s or settings.connect_timeout_s,
+        traits.first_byte_timeout_s or settings.first_byte_timeout_s,
+        traits.stream_idle_timeout_s or settings.stream_idle_timeout_s,
+    )
 
 
 class Ask(NamedTuple):
@@ -89,11 +109,12 @@ class Worker:
         self.idempotency = Idempotency(self)
         self.queue = Queue(self)
         self.fleet = Fleet(loop.time, self.queue.freed, self.metrics.breaker)
+        self.hedging = Hedging()
         self._start = self._begin  # Bound once, not for each request.
         self._words = words
         self._slot = slot
         self.pump = pumps.make(loop, settings)
-        self._pools: dict[str, Pool] = {}
+        self._pools: dict[tuple[str, TargetTimeouts | None], Pool] = {}
         self._upstreams: dict[tuple[str, str], tuple[Pool, bytes]] = {}  # By target and path, until the next state.
 
     @property
@@ -202,9 +223,10 @@ class Worker:
     def _upstream(self, target: Target, path: str) -> tuple[Pool, bytes]:
         parts = urlsplit(target.base_url)
         origin = f"{parts.scheme}://{parts.netloc}"
-        pool = self._pools.get(origin)
+        own = _own_timeouts(target.traits, self.settings)
+        pool = self._pools.get((origin, own))
         if pool is None:
-            pool = self._pools[origin] = Pool(self.loop, origin, self.settings, self.pump)
+            pool = self._pools[origin, own] = Pool(self.loop, origin, own or self.settings, self.pump)
         secret = self.state.secret(target)
         headers = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")]
         if secret:
@@ -220,6 +242,8 @@ class Worker:
                 connection.expire()
         for pool in (self.control, *self._pools.values()):
             pool.sweep(now)
+        for forward in [forward for forward in self.forwards if isinstance(forward, Forward)]:
+            forward.expire(now)
 
     def post_metrics(self) -> None:
         """Leave this worker's counters where the others find them."""

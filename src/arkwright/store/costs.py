@@ -161,24 +161,27 @@ async def _rated(connection: Connection, attempts: list[tuple[Row, Tried]]) -> l
 
 
 def _tried_of_charge(row: Any) -> list[tuple[Row, Tried]]:
-    """Every attempt of a charge, the one that answered last."""
+    """Every attempt of a charge; the revenue stands at the one that answered."""
     circumstances = msgspec.convert(row.circumstances, Circumstances)
     attempts = msgspec.convert(row.attempts, list[Attempt])
     common = {"event_id": row.event_id, "organization_id": row.organization_id, "model": row.model}
-    usage = Usage(**{name: getattr(row, name) for name in TEXT_COUNTS}, **row.other_counts)
-    last = rules.served(
-        number=len(attempts),
-        at_us=us_from_datetime(row.started_at),
-        target=row.target,
-        upstream_model=row.upstream_model,
-        usage=usage,
-        circumstances=circumstances,
-        finish=row.finish,
-        usage_source=row.usage_source,
-    )
-    failed = common | {"revenue_currency": row.currency, "revenue_pico": "0"}
-    found = [(failed, rules.failed(number, attempt, circumstances)) for number, attempt in enumerate(attempts)]
-    return [*found, (common | {"revenue_currency": row.currency, "revenue_pico": str(row.amount_pico)}, last)]
+    tried = rules.tried(attempts, circumstances)
+    if not any(one.served for one in tried):  # It is not among them: the charge itself says what it used.
+        usage = Usage(**{name: getattr(row, name) for name in TEXT_COUNTS}, **row.other_counts)
+        tried.append(
+            rules.served(
+                number=len(attempts),
+                at_us=us_from_datetime(row.started_at),
+                target=row.target,
+                upstream_model=row.upstream_model,
+                usage=usage,
+                circumstances=circumstances,
+                finish=row.finish,
+                usage_source=row.usage_source,
+            )
+        )
+    earned = {"revenue_currency": row.currency, "revenue_pico": str(row.amount_pico)}
+    return [(common | (earned if one.served else earned | {"revenue_pico": "0"}), one) for one in tried]
 
 
 def _tried_of_void(row: Any) -> tuple[Row, Tried]:
@@ -192,7 +195,7 @@ def _tried_of_void(row: Any) -> tuple[Row, Tried]:
         row.unknown,
     )
     common = {"event_id": row.event_id, "organization_id": row.organization_id, "model": row.model}
-    return common | {"revenue_currency": row.currency, "revenue_pico": "0"}, rules.failed(row.number, attempt)
+    return common | {"revenue_currency": row.currency, "revenue_pico": "0"}, rules.attempted(row.number, attempt)
 
 
 def _columns(tried: Tried) -> Row:

@@ -11,28 +11,30 @@ pytestmark = pytest.mark.anyio
 
 
 async def attempts(gateway: GatewayHost, model: str, *, stream: bool = False) -> tuple[Attempt, ...]:
-    """Those of the one charge that this request makes."""
+    """Those of the one charge that this request makes, less the one that served."""
     answer = await gateway.chat(model, stream=stream)
     assert answer.status == 200, answer.body
     await gateway.quiet()
     (charge,) = gateway.settled()
     assert charge.target == "b"
-    return charge.attempts
+    assert (charge.attempts[-1].outcome, charge.attempts[-1].usage) == ("served", charge.usage)
+    return charge.attempts[:-1]
 
 
 @pytest.mark.parametrize(
-    ("model", "target", "status", "unknown"),
+    ("model", "target", "status", "unknown", "outcome"),
     [
-        ("failover", "a", 500, False),  # Refused: no upstream bills that.
-        ("failover unreachable", "x", 0, False),  # It never arrived.
-        ("failover garbage=1", "a", 200, True),  # It worked, and nobody said how much.
+        ("failover", "a", 500, False, "refused"),  # No upstream bills that.
+        ("failover unreachable", "x", 0, False, "unreachable"),
+        ("failover garbage=1", "a", 200, True, "broken"),  # It worked, and nobody said how much.
     ],
 )
 async def test_each_try_says_what_is_known_of_its_cost(
-    gateway: GatewayHost, model: str, target: str, status: int, unknown: bool
+    gateway: GatewayHost, model: str, target: str, status: int, unknown: bool, outcome: str
 ) -> None:
     (attempt,) = await attempts(gateway, model)
     assert (attempt.target, attempt.status, attempt.unknown) == (target, status, unknown)
+    assert attempt.outcome == outcome
     assert attempt.usage == Usage()
     assert attempt.started_us <= attempt.ended_us
 

@@ -138,7 +138,7 @@ async def test_another_target_serves_what_the_first_could_not(gateway: GatewayHo
 
 
 async def test_an_answer_without_end_is_broken_off(gateway: GatewayHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arkwright.gateway.forward.ANSWER_BYTES_MAX", 100)
+    monkeypatch.setattr("arkwright.gateway.attempts.ANSWER_BYTES_MAX", 100)
     answer = await gateway.chat("mock")
     assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_error")
     await nothing_charged(gateway)

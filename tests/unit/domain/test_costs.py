@@ -2,7 +2,7 @@
 
 import pytest
 
-from arkwright.domain.costs import Book, Cost, CostVersion, Tried, failed, served
+from arkwright.domain.costs import Book, Cost, CostVersion, Tried, attempted, served
 from arkwright.domain.journal import Attempt
 from arkwright.domain.metering import ONLINE, Usage
 from arkwright.domain.pricing import PriceVersion, Rule
@@ -81,6 +81,6 @@ def test_what_broke_off_used_more_than_was_billed(finish: str, source: str, unkn
 
 
 def test_a_failed_attempt_is_rated_as_it_thought() -> None:
-    attempt = failed(0, Attempt("t", "m", 1, 2, 200, Usage(reasoning_tokens=3)))
+    attempt = attempted(0, Attempt("t", "m", 1, 2, 200, Usage(reasoning_tokens=3)))
     assert attempt.circumstances.thinking
     assert not attempt.served
