@@ -32,7 +32,7 @@ class Delay:
         if self.seen == 1:
             self.us = 2.0 * ttft_us
             return
-        step = max(self.us, ttft_us) * max(0.002, 0.1 / self.seen**0.5)
+        step = max(self.us, ttft_us) * max(0.01, 0.1 / self.seen**0.5)
         if ttft_us > self.us:
             self.us += step * QUANTILE_PERCENT / 100
         else:
