@@ -17,6 +17,7 @@ _FIELDS = (
     "id", "organization", "project", "key", "key_id", "endpoint", "model", "target", "upstream_request_id", "status",
     "finish", "started_at", "ended_at", "usage", "usage_source", "circumstances", "price_version", "currency",
 )  # fmt: skip
+_ATTEMPT = ("target", "outcome", "status", "started_at", "ended_at", "ttft_us", "usage", "cost", "cost_state")
 _LINE = ("item", "quantity", "unit", "price", "list_price", "discount_percent", "lot", "amount", "rule")
 
 
@@ -59,6 +60,9 @@ def show(charge: str, *, json_output: JsonOption = False, at: TargetOptions = HE
     for name in ("granted", "uncollected"):
         if found[name].strip("0."):
             print(f"of it {name} {found[name]}")
+    if found["attempts"]:
+        print("\ntries")
+        tables.show(found["attempts"], json_output=False, columns=_ATTEMPT)
     for change in found["adjustments"]:
         print(f"\nrerated by {change['run_id']} under {change['price_version']}: {change['delta']}")
         tables.show(change["lines"], json_output=False, columns=_LINE)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from arkwright.basics.clock import datetime_from_us
 from arkwright.basics.errors import InvalidInput
 from arkwright.basics.ids import request_id
 from arkwright.basics.money import decimal_from_pico
@@ -19,6 +20,7 @@ from arkwright.control.platform import Platform
 from arkwright.control.price_quotes import QuoteLine, line_of
 from arkwright.control.prices import moment_us
 from arkwright.control.session import Page, missing, page
+from arkwright.domain.journal import Attempt
 from arkwright.domain.metering import TEXT_COUNTS, Circumstances
 from arkwright.domain.pricing import ChargeLine
 from arkwright.store import charges
@@ -52,10 +54,27 @@ class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
     lines: list[QuoteLine]
 
 
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
+    """One try at an upstream. `outcome`: what became of it. `cost_state`, `cost`: what the operator pays for it."""
+
+    target: str
+    upstream_model: str
+    outcome: str
+    status: int
+    started_at: datetime
+    ended_at: datetime
+    ttft_us: int | None
+    usage: dict[str, int]
+    cost_state: str
+    cost: str | None
+    cost_currency: str
+
+
 class ChargeView(msgspec.Struct, frozen=True, kw_only=True):
     """A charge and the lines that made it. `granted`: paid by lots of credit. `uncollected`: covered by no balance.
 
-    `amount_now`: with what rerating changed of it; `adjustments` says how.
+    `amount_now`: with what rerating changed of it; `adjustments` says how. `attempts`: every try at an upstream, where
+    there was more than one.
     """
 
     id: str
@@ -88,6 +107,7 @@ class ChargeView(msgspec.Struct, frozen=True, kw_only=True):
     uncollected: str
     adjustments: list[Adjustment]
     amount_now: str
+    attempts: list[AttemptView]
 
 
 async def listing(
@@ -135,7 +155,8 @@ async def get(platform: Platform, reference: str) -> ChargeView:
         if row is None:
             raise missing("charge", reference)
         changed = await charges.adjustments(connection, event)
-    return _shown(row, changed)
+        costs = await charges.attempt_costs(connection, event) if row.attempts else {}
+    return _shown(row, changed, costs)
 
 
 def event_id(reference: str) -> str | None:
@@ -161,7 +182,7 @@ def _row(row: Any) -> ChargeRow:
     )
 
 
-def _shown(row: Any, changed: list[Any]) -> ChargeView:
+def _shown(row: Any, changed: list[Any], costs: dict[int, Any]) -> ChargeView:
     plain = (
         "organization", "organization_id", "organization_class", "project", "key_id", "endpoint", "model", "target",
         "upstream_model", "upstream_request_id", "streamed", "status", "finish", "started_at", "ended_at", "ttft_us",
@@ -187,7 +208,28 @@ def _shown(row: Any, changed: list[Any]) -> ChargeView:
             for adjustment in changed
         ],
         amount_now=decimal_from_pico(now_pico),
+        attempts=[
+            _attempt(attempt, costs.get(number))
+            for number, attempt in enumerate(msgspec.convert(row.attempts, list[Attempt]))
+        ],
         **{name: getattr(row, name) for name in plain},
+    )
+
+
+def _attempt(attempt: Attempt, cost: Any | None) -> AttemptView:
+    amount_pico = None if cost is None else cost.amount_pico
+    return AttemptView(
+        target=attempt.target,
+        upstream_model=attempt.upstream_model,
+        outcome=attempt.outcome,
+        status=attempt.status,
+        started_at=datetime_from_us(attempt.started_us),
+        ended_at=datetime_from_us(attempt.ended_us),
+        ttft_us=attempt.ttft_us,
+        usage=msgspec.to_builtins(attempt.usage),
+        cost_state="" if cost is None else cost.state,
+        cost=None if amount_pico is None else decimal_from_pico(amount_pico),
+        cost_currency="" if cost is None else cost.currency,
     )
 
 

@@ -13,6 +13,7 @@ from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Traits
 
 URL_LENGTH_MAX = 2000
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -25,6 +26,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     refuses: tuple[str, ...] = ()
     progress: Literal["none", "timings"] = "none"
     max_concurrent: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0  # Requests it is sent at once; 0: no bound.
+    continues: bool = False  # It goes on with an answer that was begun elsewhere, as llama.cpp does.
+    # 0: as the settings say.
+    connect_timeout_s: _Seconds = 0.0
+    first_byte_timeout_s: _Seconds = 0.0
+    stream_idle_timeout_s: _Seconds = 0.0
+    total_timeout_s: _Seconds = 0.0
 
 
 def options(given: dict[str, Any]) -> dict[str, Any]:
@@ -35,6 +42,12 @@ def options(given: dict[str, Any]) -> dict[str, Any]:
             'options: on_disconnect = "stop" needs progress = "timings": without a running count, what a client who'
             " hung up has used would be a guess. Leave it at drain",
             param="options.on_disconnect",
+        )
+    if parsed.continues and parsed.progress == "none":
+        raise InvalidInput(
+            'options: continues = true needs progress = "timings": without a running count, what was delivered before'
+            " another went on would be a guess",
+            param="options.continues",
         )
     # As JSON gives them back, so that what is stored equals what is declared again.
     stored: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(parsed))

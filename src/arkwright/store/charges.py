@@ -44,6 +44,11 @@ async def adjustments(connection: Connection, event_id: str) -> list[Any]:
     return [row async for row in _queries.adjustments(connection, event_id=event_id)]
 
 
+async def attempt_costs(connection: Connection, event_id: str) -> dict[int, Any]:
+    """What is known of the cost of each attempt at an upstream, by its number."""
+    return {row.number: row async for row in _queries.attempt_costs(connection, event_id=event_id)}
+
+
 def _id_at(moment: datetime, rest: int) -> str:
     """The least or the greatest event id of that millisecond."""
     milliseconds = (moment - _EPOCH) // timedelta(milliseconds=1)

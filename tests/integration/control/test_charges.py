@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from arkwright.basics.clock import datetime_from_us, now_us
 from arkwright.basics.ids import new_event_id
 from arkwright.domain import journal as records
 from arkwright.domain.metering import Usage
+from arkwright.store import costs
 from tests.doubles.money import PRICE, Worker, add_organization, add_price, settled
 from tests.integration.control.conftest import Admin
 from tests.integration.control.test_prices import MODEL
@@ -131,6 +133,30 @@ async def test_a_rerated_charge_says_what_became_of_it(admin: Admin, served: lis
     }
     assert Decimal(whole["amount"]) + Decimal(changed["delta"]) == Decimal(whole["amount_now"])
     assert Decimal(whole["amount_now"]) == sum(Decimal(line["amount"]) for line in changed["lines"])
+
+
+async def test_tries_are_shown_with_what_became_of_them(admin: Admin, served: list[records.Settled]) -> None:
+    worker = Worker(admin.platform.settings.paths.journal, admin.platform.words)
+    tries = (
+        records.Attempt("a", "m", 1_000_000, 2_000_000, 503, outcome="refused"),
+        records.Attempt("a", "m", 2_000_000, 3_000_000, 200, Usage(5, 0, 0, 7), outcome="continued", ttft_us=9),
+        records.Attempt("a", "m", 3_000_000, 4_000_000, 200, Usage(12, 0, 0, 3), outcome="served", ttft_us=8),
+    )
+    charge = settled("org_a", Usage(5, 0, 0, 10), event_id=new_event_id(), prepaid=False, started_us=now_us())
+    worker.write(msgspec.structs.replace(charge, attempts=tries))
+    worker.stop()
+    reference = f"/charges/{charge.event_id.hex()}"
+    shown = (await admin.get(reference))["attempts"]
+    assert [(one["outcome"], one["status"], one["usage"], one["ttft_us"]) for one in shown] == [
+        ("refused", 503, {}, None),
+        ("continued", 200, {"input_tokens": 5, "output_tokens": 7}, 9),
+        ("served", 200, {"input_tokens": 12, "output_tokens": 3}, 8),
+    ]
+    assert {one["cost_state"] for one in shown} == {""}
+    await costs.follow(admin.platform.database)
+    shown = (await admin.get(reference))["attempts"]
+    assert [one["cost_state"] for one in shown] == ["free", "unpriced", "unpriced"]
+    assert (await admin.get(f"/charges/{served[0].event_id.hex()}"))["attempts"] == []
 
 
 async def test_what_is_not_there_is_told(admin: Admin, served: list[records.Settled]) -> None:

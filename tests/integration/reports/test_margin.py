@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+import msgspec
 import pytest
 
 from arkwright.control import audit
@@ -83,6 +84,25 @@ async def test_every_attempt_counts_and_what_is_unknown_stands_apart(ready: Admi
         ("ORG_B", "USD", 1, "0.00025", "0.000002", None, None, 0, "0.00025", 2, 0),
         ("ORG_A", "USD", 2, "0.000145", "0.000016", "0.000029", "64.44", 1, "0.0001", 3, 1),
         ("ORG_B", "CNY", 0, "0.00", "0.001", "-0.001", None, 0, "0.00", 0, 0),
+    ]
+
+
+async def test_a_stream_that_was_gone_on_with_costs_what_each_part_of_it_used(ready: Admin) -> None:
+    """The customer pays for the prompt once; the operator for what either upstream counted."""
+    parts = (
+        msgspec.structs.replace(failed(usage=Usage(100, output_tokens=4), status=200), outcome="continued"),
+        msgspec.structs.replace(failed("bailian", Usage(104, output_tokens=6), status=200), outcome="served"),
+    )
+    serve(ready, request("org_a", Usage(100, output_tokens=10), at(11, 3), target="bailian", attempts=parts))
+    await margin(ready)  # Everything has caught up then.
+    async with ready.platform.database.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT target, served, currency, amount_pico, revenue_pico > 0 FROM attempt_cost ORDER BY number"
+        )
+        found = [tuple(row) for row in await cursor.fetchall()]
+    assert found == [
+        ("ark", False, "USD", 100 * 100_000 + 4 * 500_000, False),
+        ("bailian", True, "CNY", 104 * 1_000_000 + 6 * 1_000_000, True),
     ]
 
 

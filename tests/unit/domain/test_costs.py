@@ -2,6 +2,7 @@
 
 import pytest
 
+from arkwright.domain import costs
 from arkwright.domain.costs import Book, Cost, CostVersion, Tried, attempted, served
 from arkwright.domain.journal import Attempt
 from arkwright.domain.metering import ONLINE, Usage
@@ -84,3 +85,19 @@ def test_a_failed_attempt_is_rated_as_it_thought() -> None:
     attempt = attempted(0, Attempt("t", "m", 1, 2, 200, Usage(reasoning_tokens=3)))
     assert attempt.circumstances.thinking
     assert not attempt.served
+
+
+def test_each_part_of_a_stream_that_was_gone_on_with_is_rated_by_what_it_used_itself() -> None:
+    parts = [
+        Attempt("t", "m", 1, 2, 503, outcome="refused"),
+        Attempt("t", "m", 2, 3, 200, Usage(10, output_tokens=4), outcome="continued"),
+        Attempt("t", "m", 3, 4, 200, Usage(14, output_tokens=6), outcome="served"),
+    ]
+    found = costs.tried(parts)
+    assert [(one.number, one.served, one.at_us) for one in found] == [(0, False, 1), (1, False, 2), (2, True, 3)]
+    assert sum((one.usage for one in found), Usage()) == Usage(24, output_tokens=10)
+
+
+def test_the_revenue_stands_at_one_attempt_only() -> None:
+    twice = [Attempt("t", "m", 1, 2, 200, Usage(1), outcome="served")] * 2
+    assert [one.served for one in costs.tried(twice)] == [False, True]

@@ -78,3 +78,15 @@ def test_how_many_requests_an_account_takes_at_once_is_no_trait() -> None:
 def test_an_unknown_kind_is_answered_by_the_known_ones() -> None:
     with pytest.raises(InvalidInput, match="openai_compatible"):
         providers.kind("unheard")
+
+
+def test_times_of_its_own_reach_the_gateway() -> None:
+    stored = KIND.options({"first_byte_timeout_s": 5, "total_timeout_s": 60.5})
+    assert (KIND.traits(stored).first_byte_timeout_s, KIND.traits(stored).total_timeout_s) == (5.0, 60.5)
+    assert KIND.traits({}).connect_timeout_s == 0
+
+
+def test_an_upstream_that_goes_on_must_count() -> None:
+    with pytest.raises(InvalidInput, match="continues"):
+        KIND.options({"continues": True})
+    assert KIND.traits(KIND.options({"continues": True, "progress": "timings"})).continues

@@ -42,7 +42,7 @@ SELECT replace(charge.event_id::text, '-', '') AS event_id, organization.name AS
        charge.ttft_us, charge.input_tokens, charge.cached_input_tokens, charge.cache_write_tokens,
        charge.output_tokens, charge.reasoning_tokens, charge.other_counts, charge.usage_source, charge.currency,
        charge.price_version, charge.lines, charge.amount_pico, charge.granted_pico, charge.uncollected_pico,
-       charge.circumstances, charge.draws
+       charge.circumstances, charge.draws, charge.attempts
 FROM charge
 LEFT JOIN organization ON organization.id = charge.organization_id
 LEFT JOIN project ON project.id = charge.project_id
@@ -51,3 +51,7 @@ WHERE charge.event_id = :event_id::uuid;
 
 -- name: adjustments
 SELECT run_id, price_version, lines, delta_pico FROM charge_adjustment WHERE event_id = :event_id::uuid ORDER BY id;
+
+-- name: attempt_costs
+-- As far as the costs' follower has come.
+SELECT number, state, currency, amount_pico FROM attempt_cost WHERE event_id = :event_id::uuid;
