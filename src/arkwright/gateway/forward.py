@@ -440,7 +440,8 @@ class Forward:
             rival, self._rival = self._rival, None
             self._over(rival, "cancelled")
         one = self._try
-        if one is None:
+        waits = self._ticket is not None and self._ticket.waits
+        if one is None or (waits and not self._exchange.begun):
             self._void(499, "client hung up while it waited")
         elif one.over or one.target.traits.on_disconnect == "stop":
             self._stop()
