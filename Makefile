@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 NATIVE := hatch_build.py $(shell find src -name '_*.pyx' -o -name '_*.pxd' -o -name '_*.h')
 
-.PHONY: help setup native up test check format lock docs bench bench-money bench-gateway kill-test soak
+.PHONY: help setup native up test check format lock docs bench bench-money bench-gateway kill-test fleet-test soak
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -62,6 +62,9 @@ bench-gateway: setup  ## Measure the gateway beside nginx (ARGS=--peers: beside 
 
 kill-test: setup  ## Kill -9 a thousand times at named points, under a hundred thousand requests
 	@$(BIN)/python -m tests.exactness.torture $(ARGS)
+
+fleet-test: setup  ## Kill a replica of four every two seconds under 64 streams, for a minute
+	@$(BIN)/python -m tests.exactness.fleet $(ARGS)
 
 soak: setup  ## Do a million things to the books, and check every law after each step
 	@$(BIN)/python -m tests.exactness.soak $(ARGS)

@@ -85,7 +85,7 @@ class Continuation:
         if body is None:
             return None
         follower = Rest(self._delivered.identity, text, self.before, strip_timings=target.traits.progress == "timings")
-        return Going(plan._replace(bodies=[body]), follower)
+        return Going(msgspec.structs.replace(plan, bodies=[body]), follower)
 
     def candidates(self, chosen: list[Target], last: Target) -> list[Target]:
         """Who may go on, in the order to ask: first replicas of the same deployment, the one that died after all."""
