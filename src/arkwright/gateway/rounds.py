@@ -37,20 +37,25 @@ class Rounds:
         if one.outcome in ("broken", "continued"):
             self._deaths = 0 if one.outcome == "continued" else self._deaths + 1
             self._until, self._pause_s = now + PATIENCE_S, PAUSE_S
-        elif away and not self._until and len(route.targets) > 1:
+        elif away and not self._until and _of_engines(route):
             self._until = now + STARTING_S
 
     def pause_s(self, route: Route, last: Try | None, now: float) -> float | None:
         """How long to wait before all are asked once more; None when it would not help."""
-        if last is None:
-            return None
+        if last is None and not self._until and _of_engines(route):
+            self._until = now + STARTING_S  # All are down: they are being started anew.
         if now < self._until and self._deaths < DEATHS_MAX:
             pause_s, self._pause_s = self._pause_s, min(PAUSE_MAX_S, 2 * self._pause_s)
             return pause_s
-        if self._once:
+        if self._once or last is None:
             return None
         self._once = True
         if self._unreachable:
             return AGAIN_AFTER_S
         asked_s = last.retry_after_s if last.status in (429, 503) and len(route.targets) == 1 else None
         return float(asked_s) if asked_s is not None and asked_s <= RETRY_AFTER_MAX_S else None
+
+
+def _of_engines(route: Route) -> bool:
+    """Whether several serve it, all of which can be stopped: they are somebody's own, and come back."""
+    return len(route.targets) > 1 and all(target.traits.on_disconnect == "stop" for target in route.targets)
