@@ -1,8 +1,9 @@
-"""`python -m benchmarks.admission [--rounds N] [--requests N] [--json]`: what it costs to let a request in and out.
+"""`python -m benchmarks.admission [--rounds N] [--requests N] [--native] [--json]`: to let a request in and out.
 
 A worker's own path, whole: the key is found by its hash, the price that holds is looked up, two limits of the
 organization and of the key (requests and tokens a minute each) and a prepaid hold are decided in one step under the
 organization's lock, and all of it is corrected when the request is over. CPU time of the process, user and system.
+`--native`: rounds of the Python permits and of the native ones in turn, so that both meet the same machine.
 """
 
 import argparse
@@ -10,9 +11,9 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from arkwright.basics import collector
 from arkwright.basics.ids import secret_sha256
@@ -25,8 +26,9 @@ from arkwright.gateway.admission import Admission, Admitted, Wanted, authenticat
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.state import State
-from arkwright.host.leases import LeaseWords
-from arkwright.host.permits import Permits
+from arkwright.host.leases import LeaseWords, Slot
+from arkwright.host.native_permits import QuickPermits, open_permits
+from arkwright.host.permits import Group, Permit, Permits
 from benchmarks.table import spread, table
 
 SECRET = "ak-bench-0123456789abcdef0123456789abcdef0123456789abcdef01234567"
@@ -58,12 +60,12 @@ def snapshot() -> Snapshot:
 class Gate:
     """One worker's admission, on words that another worker has a slot in too."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, make: Callable[[Slot], Permits]) -> None:
         self.words = LeaseWords.create(directory / "words", 1, rows=16, slots=64, limit_rows=16)
         self.words.set_ceiling(0, 2**62)
         slots = [self.words.claim_slot(number, f"inc_{number}") for number in range(WORKERS)]
         self.state = State(snapshot(), bytes(32))
-        self.permits = Permits(slots[0])
+        self.permits = make(slots[0])
         self.soon: list[Callable[[], None]] = []
         self.permits.soon = self.soon.append
         self.admission = Admission(self.state, self.permits)
@@ -91,9 +93,30 @@ class Gate:
             self.end(ended)
         self.end(running)
 
+    def permitted(self, count: int) -> None:
+        """The permits alone, as `whole` meets them."""
+        group = self.admitted().permit.group
+        running: list[Permit] = []
+        for _ in range(count // TURN):
+            ended, running = running, [self.taken(group) for _ in range(TURN)]
+            for permit in ended:
+                self.permits.settle(permit, amount_pico=300_000_000, tokens=500)
+            self.turn()
+        for permit in running:
+            self.permits.settle(permit)
+        self.turn()
+
+    def taken(self, group: Group) -> Permit:
+        permit = self.permits.take(group, cost_pico=950_000_000, tokens=1_000, at_us=1)
+        assert isinstance(permit, Permit)
+        return permit
+
     def end(self, ended: list[Admitted]) -> None:
         for outcome in ended:
             self.permits.settle(outcome.permit, amount_pico=300_000_000, tokens=500)
+        self.turn()
+
+    def turn(self) -> None:
         for call in self.soon:
             call()
         self.soon.clear()
@@ -111,40 +134,57 @@ def cpu_us(step: Callable[[int], None], count: int) -> float:
     return (time.process_time() - began) / count * 1e6
 
 
-def run(directory: Path, rounds: int, count: int) -> list[dict[str, float]]:
-    """The first round warms up and is left out."""
-    gate = Gate(directory)
+def run(directory: Path, rounds: int, count: int, native: bool) -> dict[str, list[dict[str, float]]]:
+    """By the kind of permits. The first round warms up and is left out."""
+    makes: dict[str, Callable[[Slot], Permits]] = {"python": Permits, **({"native": open_permits} if native else {})}
+    gates = {}
+    for name, make in makes.items():
+        (directory / name).mkdir()
+        gates[name] = Gate(directory / name, make)
+    if native and not isinstance(gates["native"].permits, QuickPermits):
+        raise SystemExit("the native permits are not built here: see `arkwright doctor`")
     collector.seldom()  # As in a gateway.
-    found = []
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in gates}
     for _ in range(rounds + 1):
-        found.append(
-            {
-                "whole_us": cpu_us(gate.whole, count),
-                "key_us": cpu_us(gate.key, count),
-                "headers_us": cpu_us(gate.headers, count),
-            }
-        )
-    return found[1:]
+        for name, gate in gates.items():
+            found[name].append(
+                {
+                    "whole_us": cpu_us(gate.whole, count),
+                    "permits_us": cpu_us(gate.permitted, count),
+                    "key_us": cpu_us(gate.key, count),
+                    "headers_us": cpu_us(gate.headers, count),
+                }
+            )
+    return {name: rounds_of[1:] for name, rounds_of in found.items()}
 
 
-def report(found: Sequence[dict[str, Any]]) -> str:
+def report(found: dict[str, list[dict[str, float]]]) -> str:
+    def row(what: str, key: str) -> list[str]:
+        return [what, *(spread([one[key] for one in rounds], ".2f") for rounds in found.values())]
+
     rows = [
-        ["key + 2 limits (RPM, TPM) + hold + correction", spread([one["whole_us"] for one in found], ".2f")],
-        ["of it the key", spread([one["key_us"] for one in found], ".2f")],
-        ["beside it: the six x-ratelimit headers", spread([one["headers_us"] for one in found], ".2f")],
+        row("key + 2 limits (RPM, TPM) + hold + correction", "whole_us"),
+        row("of it the permits: taken, and ended together", "permits_us"),
+        row("of it the key", "key_us"),
+        row("beside it: the six x-ratelimit headers", "headers_us"),
     ]
-    return table(["admission", "CPU us a request, median (min to max)"], rows)
+    return table(["admission, CPU us a request", *(f"{name}: median (min to max)" for name in found)], rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.admission", description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--requests", type=int, default=50_000)
+    parser.add_argument("--native", action="store_true", help="the native permits, too")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="arkwright-bench-") as directory:
-        found = run(Path(directory), given.rounds, given.requests)
-    sys.stdout.write((json.dumps({"goal_us": GOAL_US, "rounds": found}) if given.json else report(found)) + "\n")
+        found = run(Path(directory), given.rounds, given.requests, given.native)
+    if given.json:
+        told = {"goal_us": GOAL_US, "rounds": found["python"], "native_rounds": found.get("native", [])}
+        sys.stdout.write(json.dumps(told) + "\n")
+    else:
+        sys.stdout.write(report(found) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from arkwright.domain.charges import Charge
 from arkwright.gateway.charging import Charging
 from arkwright.gateway.exchange import Exchange
 from arkwright.host.leases import LeaseWords
+from arkwright.host.native_permits import QuickPermits
 from arkwright.host.permits import Permits
 from arkwright.store import charge_rows, leases, ledger, settlement
 from arkwright.store.journal import Disk, JournalWriter
@@ -170,11 +171,11 @@ def between_words(passed: Trap) -> None:
 
 # Name → how it is armed, and how many passages a life may have before the kill.
 GATEWAY: dict[str, tuple[Arm, int]] = {
-    "admitted, nothing held": (before(Permits, "take"), 300),
+    "admitted, nothing held": (each(before(Permits, "take"), before(QuickPermits, "take")), 300),
     "held, no intent": (before(Charging, "intend"), 300),
     "intent appended": (after(Charging, "intend"), 300),
     "amid a stream": (after(Exchange, "write"), 600),
-    "collected, no record": (after(Permits, "settle"), 300),
+    "collected, no record": (each(after(Permits, "settle"), after(QuickPermits, "settle")), 300),
     "before an append": (each(before(JournalWriter, "append"), before(Watched, "append")), 600),
     "after an append": (each(after(JournalWriter, "append"), after(Watched, "append")), 600),
     "before the write": (before(Disk, "write"), 60),

@@ -17,8 +17,10 @@ import msgspec
 from arkwright.basics.settings import Settings
 from arkwright.control.lease_keeper import LeaseKeeper
 from arkwright.control.settler import Settler
+from arkwright.gateway import charging as gateway_charging
 from arkwright.gateway import process as gateway_process
 from arkwright.host.leases import LeaseWords
+from arkwright.host.permits import Permits
 from arkwright.store.database import Database
 from arkwright.store.journal import Disk, JournalWriter
 from tests.doubles.both_journals import Watched
@@ -31,7 +33,7 @@ _SYNC_S = 0.003  # What a disk takes: time in which a wrong answer can get away.
 class Doom(msgspec.Struct, frozen=True):
     """Where this life ends. `point` empty: nowhere. `mutant`: which fault of `mutants` the code is given first.
 
-    `writer`: of a gateway's journal; empty: the one that the product chooses.
+    `writer`: of a gateway's journal, and python for its permits, too; empty: what the product chooses.
     """
 
     point: str = ""
@@ -66,6 +68,8 @@ def serve(data_dir: str, port: int, doom: Doom) -> None:
     settings = Settings(data_dir=data_dir, port=port, host="127.0.0.1", segment_bytes=200_000)
     _silence(settings.paths.logs / "gateway.log")
     _doomed(points.GATEWAY, doom)
+    if doom.mutant or doom.writer == "python":
+        setattr(gateway_charging, "open_permits", Permits)  # noqa: B010
     if doom.writer:
         # Where nothing is done to the disk, the native writer keeps its own.
         disk = Disk() if doom.power_cut or doom.mutant or doom.point in points.DISK else None

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from arkwright.host.leases import LeaseWords
 from arkwright.host.limit_words import Line
 from arkwright.host.permits import Permit, Permits
+from tests.doubles.both_permits import KINDS, permits_of
 
+ROOT = Path(__file__).parents[2]
 NS = 1_000_000_000
 SLOTS = 3
 CAP, TOKENS_CAP, OPEN_CAP = 5, 100, 3
@@ -49,16 +51,17 @@ class Oracle:
         return room and len(self.open) < OPEN_CAP
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=150, deadline=None)
 @given(steps=steps)
 def test_a_window_never_holds_more_than_its_cap_and_forgets_within_a_second(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int, int]]
+    tmp_path_factory: pytest.TempPathFactory, kind: str, steps: list[tuple[str, int, int, int]]
 ) -> None:
     path = tmp_path_factory.mktemp("limits") / "words"
     with LeaseWords.create(path, 7, rows=1, slots=SLOTS, limit_rows=2) as words:
         oracle = Oracle()
         slots = [words.claim_slot(1, f"inc_{number}") for number in range(SLOTS)]
-        workers = [Permits(slot) for slot in slots]
+        workers = [permits_of(kind, slot) for slot in slots]
         for worker in workers:
             worker.clock = lambda: oracle.now
         for number, step in enumerate(steps):
@@ -100,9 +103,10 @@ import sys, time
 from pathlib import Path
 from arkwright.host.leases import LeaseWords
 from arkwright.host.limit_words import Line
-from arkwright.host.permits import Permit, Permits
+from arkwright.host.permits import Permit
+from tests.doubles.both_permits import permits_of
 words = LeaseWords.open(Path(sys.argv[1]))
-permits = Permits(words.claim_slot(1, "inc_" + sys.argv[2]))
+permits = permits_of(sys.argv[5], words.claim_slot(1, "inc_" + sys.argv[2]))
 plenty, most = sys.argv[4] == "tell", 10**12
 requests, budget = {"tell": (most, most), "window": (15_000, most), "budget": (most, 900)}[sys.argv[4]]
 lines = [Line(0, requests=requests), Line(1, tokens=most), Line(2, concurrent=4), Line(3, daily_nano=budget)]
@@ -127,9 +131,10 @@ for began, ended in out:
 """
 
 
-def _start(path: Path, name: str, seconds: float, ends: str) -> "subprocess.Popen[str]":
+def _start(path: Path, name: str, seconds: float, ends: str, kind: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(path), name, str(seconds), ends],
+        [sys.executable, "-c", WORKER, str(path), name, str(seconds), ends, kind],
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -146,18 +151,20 @@ def _go(workers: "list[subprocess.Popen[str]]") -> None:
         worker.stdin.flush()
 
 
+@pytest.mark.parametrize("kinds", [("python",), ("native",), KINDS], ids=["python", "native", "both at once"])
 @pytest.mark.parametrize(
     ("ends", "ceiling_pico", "served"),
     [("budget", 10**12, 900), ("budget", 500_000, 500), ("window", 10**12, 15_000)],
     ids=["the budget ends it", "the balance ends it", "the minute ends it"],
 )
 def test_several_processes_at_once_take_exactly_what_there_is(
-    tmp_path: Path, ends: str, ceiling_pico: int, served: int
+    tmp_path: Path, ends: str, ceiling_pico: int, served: int, kinds: tuple[str, ...]
 ) -> None:
     with LeaseWords.create(tmp_path / "words", 1, rows=1, slots=4, limit_rows=4) as words:
         words.set_ceiling(0, ceiling_pico)
+        seconds = 4.0 if ends == "window" else 1.5
         workers = [
-            _start(tmp_path / "words", str(number), 4.0 if ends == "window" else 1.5, ends) for number in range(4)
+            _start(tmp_path / "words", str(number), seconds, ends, kinds[number % len(kinds)]) for number in range(4)
         ]
         _go(workers)
         told = [worker.communicate()[0].splitlines() for worker in workers]
@@ -178,14 +185,15 @@ def _most_at_once(spans: list[Any]) -> int:
     return most
 
 
-def test_killed_processes_count_too_much_and_never_too_little(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_processes_count_too_much_and_never_too_little(tmp_path: Path, kind: str) -> None:
     """A dozen lives, each ended by kill -9 in the middle of its work, and control after it."""
     chance = random.Random(7)
     with LeaseWords.create(tmp_path / "words", 1, rows=1, slots=2, limit_rows=4) as words:
         words.set_ceiling(0, 10**12)
         told, began = 0, time.monotonic_ns()
         for life in range(12):
-            worker = _start(tmp_path / "words", str(life), 30, "tell")
+            worker = _start(tmp_path / "words", str(life), 30, "tell", kind)
             _go([worker])
             assert worker.stdout is not None
             for _ in range(chance.randint(1, 25)):

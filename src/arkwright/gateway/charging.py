@@ -20,7 +20,7 @@ from arkwright.gateway.admission import Admitted
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.lots import NO_COVER, Lots
 from arkwright.host.leases import Slot
-from arkwright.host.permits import Permits
+from arkwright.host.native_permits import open_permits
 from arkwright.store.journal import Writer
 from arkwright.store.journal_reader import Position
 from arkwright.wire.openai_usage import Counts
@@ -89,7 +89,7 @@ class Charging:
 
     def __init__(self, journal: Writer | None, slot: Slot, lots: Lots | None = None) -> None:
         self._journal = journal
-        self.permits = Permits(slot)
+        self.permits = open_permits(slot)
         self.lots = lots
 
     @property

@@ -11,6 +11,7 @@ from arkwright.domain.limits import DAY_US
 from arkwright.host.leases import LeaseWords, Slot
 from arkwright.host.limit_words import Line
 from arkwright.host.permits import Group, Permit, Permits, Refusal
+from tests.doubles.both_permits import permits_of
 
 NANO = 1_000  # pico
 NS = 1_000_000_000
@@ -20,10 +21,11 @@ AT = 20_000 * DAY_US
 class Desk:
     """One worker's permits, with a clock that the test sets."""
 
-    def __init__(self, words: LeaseWords, slot: Slot) -> None:
+    def __init__(self, words: LeaseWords, slot: Slot, kind: str) -> None:
         self.words = words
         self.slot = slot
-        self.permits = Permits(slot)
+        self.kind = kind
+        self.permits: Permits = permits_of(kind, slot)
         self.now_s = 1_000.0
         self.permits.clock = lambda: int(self.now_s * NS)
 
@@ -45,11 +47,12 @@ class Desk:
         return bytes(self.words.limits.words)
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+@pytest.fixture(params=["python", "native"])
+def desk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    """Everything here holds for both kinds of permits."""
     with LeaseWords.create(tmp_path / "words", 1, rows=2, slots=2, limit_rows=8) as words:
         slot = words.claim_slot(1, "inc_a")
-        yield Desk(words, slot)
+        yield Desk(words, slot, request.param)
         slot.close()
 
 
@@ -245,7 +248,7 @@ def test_a_row_without_words_is_refused(desk: Desk) -> None:
 
 
 def test_a_dead_worker_s_slot_is_zeroed(desk: Desk) -> None:
-    dead = Desk(desk.words, desk.words.claim_slot(1, "inc_b"))
+    dead = Desk(desk.words, desk.words.claim_slot(1, "inc_b"), desk.kind)
     line = Line(7, concurrent=1, daily_nano=100)
     dead.taken(dead.group(line), cost_pico=100 * NANO)
     group = desk.group(line)
@@ -283,7 +286,7 @@ def test_a_kill_between_any_two_words_counts_too_much_and_never_too_little(tmp_p
         with LeaseWords.create(tmp_path / "words", 1, rows=1, slots=2, limit_rows=2) as words:
             words.set_ceiling(0, 1_000 * NANO)
             slot = words.claim_slot(1, "inc_a")
-            desk = Desk(words, slot)
+            desk = Desk(words, slot, "python")
             group = desk.group(Line(0, 10, 1_000, 5, 500, 900), Line(1, 10, 1_000), prepaid=True)
             bystander = desk.taken(group, cost_pico=100 * NANO, tokens=100)
             victim = desk.taken(group, cost_pico=100 * NANO, tokens=100) if act != "take" else None
