@@ -35,7 +35,7 @@ from arkwright.gateway.connection import Connection
 from arkwright.gateway.lots import Lots
 from arkwright.gateway.router import check, route
 from arkwright.gateway.state import State
-from arkwright.gateway.upstream import _Connection
+from arkwright.gateway.upstream import UpstreamConnection
 from arkwright.gateway.worker import Worker
 from arkwright.host.leases import LeaseWords
 from arkwright.store.journal import JournalWriter
@@ -178,7 +178,7 @@ class Host:
         pool, _ = worker.upstream(worker.state.models["bench"].targets[0], "/chat/completions")
         pool._open = self._open
         self._opened = False
-        self._asked: list[tuple[_Connection, Wire]] = []
+        self._asked: list[tuple[UpstreamConnection, Wire]] = []
         self.clients = []
         for _ in range(TURN):
             client = Connection(
@@ -194,11 +194,11 @@ class Host:
             self.clients.append((client, wire))
         self.worker = worker
 
-    def _open(self, pool: Any) -> "asyncio.Future[_Connection]":
-        connection, wire = _Connection(pool), Wire()
+    def _open(self, pool: Any) -> "asyncio.Future[UpstreamConnection]":
+        connection, wire = UpstreamConnection(pool), Wire()
         connection.connection_made(cast(asyncio.Transport, wire))
         self._asked.append((connection, wire))
-        made: asyncio.Future[_Connection] = asyncio.get_running_loop().create_future()
+        made: asyncio.Future[UpstreamConnection] = asyncio.get_running_loop().create_future()
         made.set_result(connection)
         return made
 

@@ -8,12 +8,18 @@ import socket
 
 
 class CannedUpstream:
-    """`async with CannedUpstream() as upstream`: set `answer`, `cut` (where it is written in two), `closes`."""
+    """`async with CannedUpstream() as upstream`: set `answer`, `cut` (where it is written in two), `closes` (after it).
+
+    `hold`: nothing is answered before it is set. `drop`: a connection that had a request closes at its next.
+    """
 
     def __init__(self) -> None:
         self.answer = b""
         self.cut = 0
         self.closes = False
+        self.drop = False
+        self.hold: asyncio.Event | None = None
+        self.asked = asyncio.Event()  # A request came.
         self._server: asyncio.Server | None = None
 
     @property
@@ -31,11 +37,19 @@ class CannedUpstream:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        served = False
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
                 await reader.readexactly(length)
+                self.asked.set()
+                if self.hold is not None:
+                    await self.hold.wait()
+                if served and self.drop:
+                    self.drop = False
+                    return
+                served = True
                 writer.write(self.answer[: self.cut])
                 await writer.drain()
                 for _ in range(4 if self.cut else 0):  # Let the first piece be read alone; if it isn't, nothing fails.

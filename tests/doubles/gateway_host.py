@@ -21,6 +21,7 @@ from arkwright.domain.catalog import Model, Target, Traits
 from arkwright.domain.pricing import PriceVersion, Rule
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
+from arkwright.gateway import lanes
 from arkwright.gateway import pump as pumps
 from arkwright.gateway.charging import Charging
 from arkwright.gateway.connection import Connection
@@ -120,6 +121,7 @@ class GatewayHost:
         done = asyncio.Event()
         self.writer.append(journal.encode(journal.Voided(b"\0" * 16, 0, "", 0, "barrier")), done.set)
         await done.wait()
+        self.worker.charging.permits.flush()
 
     def voided(self) -> list[journal.Voided]:
         """Requests that were billed nothing."""
@@ -236,13 +238,11 @@ async def start(tmp_path: Path, content: Snapshot, *, in_order: bool = True, **s
             worker.connections,
         )
 
-    server: asyncio.Server | pumps.Listener
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    if worker.pump is not None:
-        server = pumps.listen(worker.pump, listener, connection)
-    else:
-        server = await loop.create_server(connection, sock=listener)
+    server: asyncio.Server | pumps.Listener = lanes.listen(worker, listener, connection) or await loop.create_server(
+        connection, sock=listener
+    )
     host = GatewayHost(worker, words, lot_words, writer, made.paths.journal, port, current)
 
     async def sweep() -> None:

@@ -11,6 +11,7 @@ cdef class Pump:
     cdef list unsent  # Sockets that were written to in this turn.
     cdef list ending  # What is called at the end of each turn.
     cdef bint turning
+    cdef double moment  # When the round that runs began.
     cdef char* scratch
     cdef uint32_t generation
 

@@ -119,6 +119,7 @@ cdef class Pump:
                 found = epoll_wait(self.epoll, events, EVENTS, 0)
                 if found <= 0:
                     break
+                self.moment = clock()
                 for number in range(found):
                     self._one(events[number].data.u64, events[number].events)
                 self._end()
@@ -127,7 +128,7 @@ cdef class Pump:
 
     cdef int _one(self, uint64_t whose, uint32_t events) except -1:
         cdef Socket socket
-        cdef Py_ssize_t fd = <Py_ssize_t> (whose & 0xFFFFFFFF)
+        cdef Py_ssize_t fd = <Py_ssize_t> <uint32_t> whose
         if fd >= len(self.sockets) or self.sockets[fd] is None:
             return 0
         socket = <Socket> self.sockets[fd]
@@ -191,10 +192,14 @@ cdef class Pump:
         return 0
 
     cdef double now(self):
-        """Seconds of the loop's clock."""
-        cdef timespec time
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return time.tv_sec + time.tv_nsec / 1e9
+        """Seconds of the loop's clock; inside a turn, of the beginning of its round."""
+        return self.moment if self.turning else clock()
+
+
+cdef double clock() noexcept:
+    cdef timespec time
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return time.tv_sec + time.tv_nsec / 1e9
 
 
 cdef class Socket:

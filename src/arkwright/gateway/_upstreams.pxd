@@ -14,7 +14,21 @@ cdef enum Framing:
     ODD  # Read by the protocol itself.
 
 
+cdef class Taker(Socket):
+    """Who may take an upstream's bytes as they come."""
+    cdef int answered(self, const char* data, Py_ssize_t length) except -1
+    cdef int unanswered(self) except -1
+
+
+cdef class Resting:
+    cdef list upstreams
+    cdef object pool
+    cdef Upstream take(self)
+    cdef int give(self, Upstream upstream) except -1
+
+
 cdef class Upstream(Socket):
+    cdef Taker taker
     cdef Framing state
     cdef long long left  # Bytes of the body, or of its chunk, that are still to come.
     cdef char* head  # A head, a chunk's size line or a trailer that has not ended.

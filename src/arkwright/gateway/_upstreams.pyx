@@ -10,19 +10,64 @@ Law: no byte is reported twice or passed over, wherever the network cut the answ
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
-from libc.string cimport memchr, memcpy
+from libc.string cimport memchr, memcmp, memcpy
 
+from arkwright.gateway._heads cimport Field, called, field, says
+from arkwright.gateway._json cimport number
 from arkwright.gateway._pump cimport Pump, Socket
 
 cdef extern from "string.h" nogil:
     void* memmem(const void* haystack, size_t length, const void* needle, size_t needle_length)
     void* memrchr(const void* data, int byte, size_t length)
-    int strncasecmp(const char* one, const char* other, size_t length)
 
 cdef enum:
     HEAD_BYTES_MAX = 65536
     LINE_BYTES_MAX = 4096  # A chunk's size with its extensions, one line of a trailer.
     EVENT_BYTES_MAX = 16777216
+    RESTING_MAX = 256
+
+
+cdef class Taker(Socket):
+    cdef int answered(self, const char* data, Py_ssize_t length) except -1:
+        """Bytes of an answer."""
+        return 0
+
+    cdef int unanswered(self) except -1:
+        """No more will come of it."""
+        return 0
+
+
+cdef class Resting:
+    """Connections of one pool that were used a moment ago by whoever calls without a protocol.
+
+    The pool takes them back a few times a second (`leave`), since it alone knows how long a connection may rest.
+    """
+
+    def __init__(self, pool):
+        self.pool = pool
+        self.upstreams = []
+
+    def leave(self):
+        """All of them, as the pool knows them."""
+        found, self.upstreams = self.upstreams, []
+        return [(<Upstream> upstream).protocol for upstream in found if (<Upstream> upstream).protocol is not None]
+
+    cdef Upstream take(self):
+        """None when there is none, here or in the pool."""
+        cdef Upstream upstream
+        while self.upstreams:
+            upstream = <Upstream> self.upstreams.pop()
+            if upstream.fd >= 0 and not upstream.closing:
+                return upstream
+        connection = self.pool.take()
+        return None if connection is None else <Upstream> connection.transport
+
+    cdef int give(self, Upstream upstream) except -1:
+        if len(self.upstreams) < RESTING_MAX:
+            self.upstreams.append(upstream)
+        else:
+            self.pool.give_back(upstream.protocol)
+        return 0
 
 
 cdef class Upstream(Socket):
@@ -41,7 +86,13 @@ cdef class Upstream(Socket):
 
     # Where things end
 
+    def feed(self, bytes data):
+        """Bytes that somebody else has read."""
+        self.received(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
     cdef int received(self, const char* data, Py_ssize_t length) except -1:
+        if self.taker is not None:
+            return self.taker.answered(data, length)
         if self.state == ODD or self.state == NOTHING:
             return Socket.received(self, data, length)
         if self.state == HEAD:
@@ -86,15 +137,14 @@ cdef class Upstream(Socket):
         cdef const char* at = data
         cdef const char* stop = data + end - 2
         cdef const char* line_end
-        cdef const char* colon
-        cdef const char* value
-        cdef Py_ssize_t number, size
+        cdef Field found
+        cdef Py_ssize_t digit
         cdef long long left = -1
         cdef bint chunked = False
-        if end < 17 or memcmp_(data, b"HTTP/1.1 ", 9):
+        if end < 17 or memcmp(data, b"HTTP/1.1 ", 9):
             return None
-        for number in range(9, 12):
-            if not 48 <= <unsigned char> data[number] <= 57:
+        for digit in range(9, 12):
+            if not 48 <= <unsigned char> data[digit] <= 57:
                 return None
         self.status = (data[9] - 48) * 100 + (data[10] - 48) * 10 + data[11] - 48
         if self.status < 200 or self.status in (204, 304) or data[12] not in (32, 13):
@@ -105,38 +155,26 @@ cdef class Upstream(Socket):
             return None
         while at < stop:
             line_end = <const char*> memchr(at, 10, stop - at)
-            if line_end == NULL or (line_end - 1)[0] != 13:
+            if line_end == NULL or (line_end - 1)[0] != 13 or not field(at, line_end - 1, &found):
                 return None
-            colon = <const char*> memchr(at, 58, line_end - at)
-            if colon == NULL or not token(at, colon - at):
-                return None
-            value = colon + 1
-            size = line_end - 1 - value
-            while size and value[0] in (32, 9):
-                value += 1
-                size -= 1
-            while size and value[size - 1] in (32, 9):
-                size -= 1
-            if not visible(value, size):
-                return None
-            if named(at, colon - at, b"content-length", 14):
+            if called(&found, b"content-length", 14):
                 if left >= 0 or chunked:
                     return None
-                left = whole_number(value, size)
+                left = number(found.value, found.length)
                 if left < 0:
                     return None
-            elif named(at, colon - at, b"transfer-encoding", 17):
-                if left >= 0 or chunked or not named(value, size, b"chunked", 7):
+            elif called(&found, b"transfer-encoding", 17):
+                if left >= 0 or chunked or not says(&found, b"chunked", 7):
                     return None
                 chunked = True
-            elif named(at, colon - at, b"connection", 10):
-                if named(value, size, b"close", 5):
+            elif called(&found, b"connection", 10):
+                if says(&found, b"close", 5):
                     self.keep_alive = False
-                elif not named(value, size, b"keep-alive", 10):
+                elif not says(&found, b"keep-alive", 10):
                     return None
-            elif named(at, colon - at, b"upgrade", 7):
+            elif called(&found, b"upgrade", 7):
                 return None
-            headers.append((lowered(at, colon - at), PyBytes_FromStringAndSize(value, size)))
+            headers.append((lowered(found.name, found.name_length), PyBytes_FromStringAndSize(found.value, found.length)))
             at = line_end + 1
         if left < 0 and not chunked:
             return None
@@ -236,10 +274,14 @@ cdef class Upstream(Socket):
 
     cdef int ended(self) except -1:
         self.leave()
+        if self.taker is not None:
+            self.taker.unanswered()
         return Socket.ended(self)
 
     cdef int gone(self, object error) except -1:
         self.leave()
+        if self.taker is not None:
+            self.taker.unanswered()
         return Socket.gone(self, error)
 
     cdef int body(self, const char* data, Py_ssize_t length) except -1:
@@ -313,64 +355,15 @@ cdef class Upstream(Socket):
 
 # Small questions about bytes
 
-cdef int memcmp_(const char* one, const char* other, Py_ssize_t length) noexcept nogil:
-    cdef Py_ssize_t at
-    for at in range(length):
-        if one[at] != other[at]:
-            return 1
-    return 0
-
-
 cdef bint begins_plainly(const char* data, Py_ssize_t length) noexcept nogil:
     """Whether the beginning of a head may yet become a plain one: what can't is refused before all of it is there."""
     cdef Py_ssize_t at
-    if memcmp_(data, b"HTTP/1.1 ", min(length, 9)):
+    if memcmp(data, b"HTTP/1.1 ", min(length, 9)):
         return False
     for at in range(9, length):
         if data[at] == 10 and data[at - 1] != 13:
             return False
     return True
-
-
-cdef bint named(const char* name, Py_ssize_t length, const char* wanted, Py_ssize_t wanted_length) noexcept nogil:
-    return length == wanted_length and strncasecmp(name, wanted, length) == 0
-
-
-cdef bint token(const char* name, Py_ssize_t length) noexcept nogil:
-    """Letters, digits and hyphens: every header that has a meaning here."""
-    cdef Py_ssize_t at
-    cdef unsigned char byte
-    if length < 1:
-        return False
-    for at in range(length):
-        byte = name[at]
-        if not (97 <= byte <= 122 or 65 <= byte <= 90 or 48 <= byte <= 57 or byte == 45 or byte == 95):
-            return False
-    return True
-
-
-cdef bint visible(const char* value, Py_ssize_t length) noexcept nogil:
-    """Nothing that could be read in two ways."""
-    cdef Py_ssize_t at
-    cdef unsigned char byte
-    for at in range(length):
-        byte = value[at]
-        if byte < 32 and byte != 9 or byte == 127:
-            return False
-    return True
-
-
-cdef long long whole_number(const char* digits, Py_ssize_t length) noexcept nogil:
-    """-1 for what is no number, or one of more than fifteen digits."""
-    cdef long long number = 0
-    cdef Py_ssize_t at
-    if not 0 < length <= 15:
-        return -1
-    for at in range(length):
-        if not 48 <= <unsigned char> digits[at] <= 57:
-            return -1
-        number = number * 10 + digits[at] - 48
-    return number
 
 
 cdef long long chunk_size(const char* line, Py_ssize_t length) noexcept nogil:
@@ -456,4 +449,4 @@ cdef bint notable(const char* data, Py_ssize_t length, bint finished) noexcept n
 cdef bint null_follows(const char* at, const char* end) noexcept nogil:
     while at < end and at[0] in (32, 58, 9):
         at += 1
-    return end - at >= 4 and memcmp_(at, b"null", 4) == 0
+    return end - at >= 4 and memcmp(at, b"null", 4) == 0

@@ -84,7 +84,11 @@ class Refused(NamedTuple):
 
 def authenticate(state: State, exchange: Exchange) -> Principal:
     """Raises Unauthenticated (401) or Forbidden (403). Never repeats the key it was shown."""
-    authorization = exchange.header(b"authorization")
+    return principal_of(state, exchange.header(b"authorization"))
+
+
+def principal_of(state: State, authorization: bytes | None) -> Principal:
+    """The same, by the header's value."""
     principal = state.recognized.get(authorization)
     if principal is None:
         principal = _recognize(state, authorization)
@@ -150,7 +154,7 @@ class Admission:
         """Count the request in every limit and hold what it may cost, or change nothing."""
         principal, model = wanted.principal, wanted.model
         input_tokens, most, bounded = wanted.input_tokens_max, wanted.output_tokens_max, wanted.bounded
-        tariff, at_us = self._tariff(wanted), now_us()
+        tariff, at_us = self.tariff(wanted), now_us()
         terms, group = tariff.terms(at_us), tariff.coverage.group
         throughput = self._throughput(wanted, at_us) if self._state.has_reservations else None
         if isinstance(throughput, LimitExceeded):
@@ -189,7 +193,8 @@ class Admission:
         most = Lengths(wanted.input_tokens_max, wanted.output_tokens_max)
         return self._reservations.take(organization.lease_row, usable, most)
 
-    def _tariff(self, wanted: Wanted) -> Tariff:
+    def tariff(self, wanted: Wanted) -> Tariff:
+        """What holds for every request of this caller, endpoint and model."""
         key, model = wanted.principal.key, wanted.model
         kind = (key.id, wanted.endpoint, model.name)
         found = self._tariffs.get(kind)

@@ -19,7 +19,7 @@ from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.fanout import FanOut
 from arkwright.gateway.fleet import Leg, Outcome, OutcomeKind
 from arkwright.gateway.plan import Plan
-from arkwright.gateway.upstream import Call, CallFailed
+from arkwright.gateway.upstream import Call, CallFailed, UpstreamConnection
 from arkwright.wire.http import Headers, header, request_head_end
 from arkwright.wire.openai_stream import StreamFollower
 from arkwright.wire.openai_usage import Counts
@@ -125,6 +125,16 @@ class Try:
             fanout = FanOut(self, choices_per_prompt=plan.choices_per_prompt)
             self.call = fanout
             fanout.start(pool, head, plan.bodies, request_id)
+
+    def adopt(self, connection: UpstreamConnection, answered: bytes, began: float, request_id: str) -> None:
+        """The same for a request that the pump has sent; `answered`: what came of its answer so far."""
+        worker, body = self._worker, self.plan.bodies[0]
+        self._leg = worker.fleet.began(self.target)
+        self.started_us -= int((worker.loop.time() - began) * 1_000_000)
+        pool, head = worker.upstream(self.target, self.plan.path)
+        self.call = pool.adopt(connection, (head + request_head_end(body, request_id), body), self)
+        if answered:
+            connection.feed(answered)
 
     def end(self, outcome: Word, output_tokens: int = 0) -> None:
         """It is over: nothing more is reported, and what still runs is stopped."""

@@ -93,6 +93,11 @@ class Charging:
         self.lots = lots
 
     @property
+    def journal(self) -> Writer | None:
+        """For whoever writes records of its own making."""
+        return self._journal
+
+    @property
     def works(self) -> bool:
         """False when nothing can be written down, so that nothing may be served."""
         return self._journal is not None and self._journal.failed is None

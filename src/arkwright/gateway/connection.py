@@ -274,6 +274,28 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    # For the pump
+
+    @property
+    def at_rest(self) -> bool:
+        """Between two requests: whoever gets the next bytes may read them instead."""
+        idle = self._current is None and not self._waiting and not self._closing and not self._full
+        return idle and self._in_head_at_rest and not self._draining
+
+    def let_go(self) -> None:
+        """The socket is another's; this one rests, and is forgotten."""
+        self._connections.discard(self)
+        self._closing = True
+        self._transport = self._parser = None
+
+    def read_for(self, handle: Handler, data: bytes) -> None:
+        """Read one whole request that `handle` gets, whoever gets those after it."""
+        usual, self._handle = self._handle, handle
+        try:
+            self.data_received(data)
+        finally:
+            self._handle = usual
+
     # For the worker
 
     @property

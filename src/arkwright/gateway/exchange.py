@@ -182,7 +182,7 @@ class Exchange:
 
     def _head(self, content_type: bytes | None, extra: Headers | None, framing: bytes, *, cors: bool) -> bytes:
         return b"%b%b%b%bx-request-id: %b\r\n\r\n" % (
-            _beginning(self.status, content_type, cors, self.keep_alive),
+            beginning(self.status, content_type, cors, self.keep_alive),
             self.limits,
             http.lines(extra) if extra else b"",
             framing,
@@ -191,7 +191,7 @@ class Exchange:
 
 
 @lru_cache(256)
-def _beginning(status: int, content_type: bytes | None, cors: bool, keep_alive: bool) -> bytes:
+def beginning(status: int, content_type: bytes | None, cors: bool, keep_alive: bool) -> bytes:
     """What the heads of all answers of a kind have in common."""
     return b"".join(
         (

@@ -108,6 +108,7 @@ class Fleet:
         self._standings: dict[str, Standing] = {}
         self._states: dict[str, State] = {}  # As they were told.
         self._troubled: set[str] = set()  # Whoever is down, on trial or put aside; empty when all is well.
+        self.moves = 0  # How often somebody fell into trouble or came out of it.
         self._prefixes = Prefixes()
         self._random = random or Random()  # noqa: S311 - no secret
         self._outlook = Outlook(self._standings, self._prefixes, self._random)
@@ -171,13 +172,18 @@ class Fleet:
             return targets, None
         breakers = {target.id: self._standings[target.id].breaker for target in troubled}
         down = {target_id for target_id, breaker in breakers.items() if not breaker.up(now_us)}
-        self._troubled -= breakers.keys() - down
+        self._out_of_trouble(breakers.keys() - down)
         up = [target for target in targets if target.id not in down]
         due = [target for target in troubled if breakers[target.id].due(now_us, alone=not up)]
         trial = min(due, key=lambda target: breakers[target.id].try_us, default=None)
         if not up and trial is None:  # Better than to refuse everybody.
             up = [target for target in troubled if breakers[target.id].begs(now_us)]
         return up, trial
+
+    def _out_of_trouble(self, well: Iterable[str]) -> None:
+        for target_id in well:
+            self.moves += 1
+            self._troubled.discard(target_id)
 
     def _by_weight(self, able: list[Target], weights: dict[str, int], affinity: Affinity, now_us: int) -> list[Target]:
         """Chance gives each deployment or provider its share; within one, the best target is taken."""
@@ -221,6 +227,19 @@ class Fleet:
         standing = self._standings.get(target_id)
         return standing.requests if standing is not None else 0
 
+    # What the pump carries by itself
+
+    def well(self, target: Target) -> bool:
+        """Nothing speaks against sending to it."""
+        return target.id not in self._troubled or self._standing(target).breaker.up(self.now_us())
+
+    def carried(self, target: Target, ttft_us: int) -> None:
+        """Requests were served without a leg, their first tokens after so long in the mean."""
+        standing, now_us = self._standing(target), self.now_us()
+        standing.heard_us = now_us
+        standing.ttft_us = smoothed(standing.ttft_us, ttft_us)
+        standing.breaker.served(now_us, now_us - ttft_us)
+
     # Health
 
     def standings(self) -> dict[str, Standing]:
@@ -244,6 +263,7 @@ class Fleet:
         elif self._standings.get(target.id) is not standing:
             return  # Of a process that is gone.
         else:
+            self.moves += target.id not in self._troubled
             self._troubled.add(target.id)  # Taken out by the first choice that finds it well.
         if self._states.get(target.id, "closed") != breaker.state:
             self._states[target.id] = breaker.state

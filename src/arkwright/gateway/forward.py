@@ -23,6 +23,7 @@ from arkwright.gateway.continuation import Continuation
 from arkwright.gateway.exchange import EVENT_STREAM, JSON
 from arkwright.gateway.idempotency import Recorded
 from arkwright.gateway.rounds import Rounds
+from arkwright.gateway.upstream import UpstreamConnection
 from arkwright.wire import openai_answer, openai_ending, openai_errors
 from arkwright.wire.openai_assembly import Assembly
 from arkwright.wire.openai_choices import usage_object
@@ -91,6 +92,13 @@ class Forward:
         """Send to the best target. Every outcome is told to the exchange; raises nothing."""
         self._worker.began(self)
         self._next(None)
+
+    def resume(self, target: Target, connection: UpstreamConnection, answered: bytes, began: float) -> None:
+        """Go on with a request that the pump sent to a target; `answered`: what came of its answer so far."""
+        self._worker.began(self)
+        self._targets = [other for other in self._targets if other.id != target.id]
+        self._try = one = Try(self._worker, self, target, self._planner(target), self._model)
+        one.adopt(connection, answered, began, self._exchange.request_id)
 
     def expire(self, now: float) -> None:
         """End what took longer than it may in all; called a few times a second."""

@@ -50,6 +50,11 @@ class Histogram:
         self.counts[bisect_left(self._edges, value_us)] += 1
         self.sum_us += value_us
 
+    def add(self, counts: Sequence[int], sum_us: int) -> None:
+        """What was counted elsewhere, in buckets with the same edges."""
+        self.counts = [mine + theirs for mine, theirs in zip(self.counts, counts, strict=False)]
+        self.sum_us += sum_us
+
     def lines(self) -> list[str]:
         """Made anew only when something was counted since."""
         total = sum(self.counts)
@@ -126,8 +131,8 @@ class Metrics:
         self.access_log_lost = 0
         self.spans_lost = 0
 
-    def answered(self, status: int) -> None:
-        self._answers[status] = self._answers.get(status, 0) + 1
+    def answered(self, status: int, count: int = 1) -> None:
+        self._answers[status] = self._answers.get(status, 0) + count
 
     def passage(self, model: str, target: Target) -> Passage:
         """Where requests of a model that went to a target are counted."""

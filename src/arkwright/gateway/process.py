@@ -18,7 +18,7 @@ import uvloop
 from arkwright.basics import collector, ids
 from arkwright.basics.secrets import read_master_key
 from arkwright.basics.settings import Settings
-from arkwright.gateway import pump as pumps
+from arkwright.gateway import lanes
 from arkwright.gateway.charging import Charging
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
@@ -130,9 +130,10 @@ class _Process:
         return lambda: Connection(loop, handle, checked, worker.answered, self._settings, worker.connections)
 
     async def _listen(self, worker: Worker, listener: socket.socket, connection: Callable[[], Connection]) -> Closable:
-        if worker.pump is not None:
-            listener.listen(BACKLOG)
-            return pumps.listen(worker.pump, listener, connection)
+        listener.listen(BACKLOG)
+        pumped = lanes.listen(worker, listener, connection)
+        if pumped is not None:
+            return pumped
         return await worker.loop.create_server(connection, sock=listener, backlog=BACKLOG)
 
     async def _ready(self, worker: Worker) -> None:
@@ -182,7 +183,9 @@ class _Process:
         while loop.time() < deadline and worker.charging.works:
             for connection in list(worker.connections):
                 connection.drain()
-            if not worker.forwards and not worker.connections:
+            if worker.clients is not None:
+                worker.clients.drain()
+            if not worker.forwards and not worker.open_connections:
                 return
             worker.sweep()
             await asyncio.sleep(SNAPSHOT_POLL_S)

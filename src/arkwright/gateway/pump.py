@@ -13,20 +13,30 @@ from arkwright.basics import native
 from arkwright.basics.settings import Settings
 
 if TYPE_CHECKING:
+    from arkwright.gateway._clients import Clients
+    from arkwright.gateway._lanes import Lane, Lanes
     from arkwright.gateway._pump import Listener, Pump, Socket
-    from arkwright.gateway._upstreams import Upstream
+    from arkwright.gateway._records import Gap, Record
+    from arkwright.gateway._upstreams import Resting, Upstream
+    from arkwright.store._journal import Journal
 else:
     try:
+        from arkwright.gateway._clients import Clients
+        from arkwright.gateway._lanes import Lane, Lanes
         from arkwright.gateway._pump import Listener, Pump, Socket
-        from arkwright.gateway._upstreams import Upstream
+        from arkwright.gateway._records import Gap, Record
+        from arkwright.gateway._upstreams import Resting, Upstream
+        from arkwright.store._journal import Journal
     except ImportError:  # Built where there was no compiler.
 
         class Missing:
             """Nothing is ever one."""
 
-        Listener = Pump = Socket = Upstream = Missing
+        Clients = Gap = Journal = Lane = Lanes = Listener = Missing
+        Pump = Record = Resting = Socket = Upstream = Missing
 
-__all__ = ["Listener", "Pump", "Socket", "Upstream", "built", "connect", "listen", "make"]
+__all__ = ["Clients", "Gap", "Journal", "Lane", "Lanes", "Listener", "Pump", "Record", "Resting", "Socket",
+           "Upstream", "built", "connect", "listen", "make"]  # fmt: skip
 
 
 def built() -> bool:
@@ -39,8 +49,12 @@ def make(loop: asyncio.AbstractEventLoop, settings: Settings) -> Pump | None:
     return Pump(loop) if built() and settings.pump == "on" else None
 
 
-def listen(pump: Pump, listener: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> Listener:
-    """Take connections in; each speaks through the pump with a protocol of its own."""
+def listen(
+    pump: Pump, listener: socket.socket, protocol: Callable[[], asyncio.Protocol], clients: Clients | None
+) -> Listener:
+    """Take connections in; each speaks through the pump with a protocol of its own, where `clients` need one."""
+    if clients is not None:
+        return Listener(pump, listener, clients.accepted)
 
     def made(pump: Pump, fd: int) -> None:
         accepted = Socket(pump, fd)

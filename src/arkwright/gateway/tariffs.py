@@ -56,6 +56,20 @@ class Tariff:
             self._cost = cost  # The same for every request, until the price changes.
         return cost
 
+    def flat(self, terms: Terms) -> tuple[int, int] | None:
+        """What a token of input and of output costs at most, where nothing else decides; None where something does."""
+        if not self._plain or self._organization.discounts or terms.price.windows or self._state.has_reservations:
+            return None
+        if not self.coverage.group.money:
+            return 0, 0
+        extents = self._state.extents(terms)
+        return (extents[0].input_pico, extents[0].output_pico) if len(extents) == 1 else None
+
+    @property
+    def valid_us(self) -> tuple[int, int]:
+        """From when until when the price that was asked for last holds."""
+        return self._since_us, self._until_us
+
     def _price_at(self, at_us: int) -> PriceVersion:
         name, currency = self._model.name, self._organization.currency
         found = self._state.price(name, currency, at_us)

@@ -14,7 +14,7 @@ import httptools
 
 from arkwright.gateway import pump as pumps
 from arkwright.gateway.exchange import Exchange
-from arkwright.gateway.pump import Pump, Socket, Upstream, built
+from arkwright.gateway.pump import Pump, Resting, Socket, Upstream, built
 from arkwright.wire.http import Headers
 from arkwright.wire.openai_stream import StreamFollower
 
@@ -72,7 +72,7 @@ class Call:
     def __init__(self, pool: "Pool", request: tuple[bytes, bytes], consumer: Consumer) -> None:
         self._pool = pool
         self._request = request
-        self._connection: _Connection | None = None
+        self._connection: UpstreamConnection | None = None
         self._reused = False
         self.consumer = consumer
         self.started = False  # A first byte of the answer arrived.
@@ -105,7 +105,7 @@ class Call:
             if connection is not None:
                 connection.abort()
 
-    def begin(self, connection: "_Connection", *, reused: bool) -> None:
+    def begin(self, connection: "UpstreamConnection", *, reused: bool) -> None:
         if self.done:  # Cancelled while the connection was being made.
             self._pool.give_back(connection)
             return
@@ -113,6 +113,11 @@ class Call:
         self._reused = reused
         self.deadline = self._pool.loop.time() + self._pool.timeouts.first_byte_timeout_s
         connection.send(self, self._request)
+
+    def adopt(self, connection: "UpstreamConnection") -> None:
+        self._connection, self._reused = connection, True
+        self.deadline = self._pool.loop.time() + self._pool.timeouts.first_byte_timeout_s
+        connection.await_answer(self)
 
     def body_arrived(self, data: bytes) -> None:
         self.deadline = self._pool.loop.time() + self._pool.timeouts.stream_idle_timeout_s
@@ -152,7 +157,8 @@ class Pool:
         self.loop = loop
         self.timeouts = timeouts
         self.calls: set[Call] = set()
-        self._idle: deque[_Connection] = deque()
+        self.resting = Resting(self) if pump is not None else None
+        self._idle: deque[UpstreamConnection] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
         self._idle_seconds = IDLE_SECONDS_MAX if origin.startswith("https:") else IDLE_SECONDS_MAX_PLAIN
         self._open = _opener(loop, origin, pump)
@@ -168,6 +174,21 @@ class Pool:
                 call.begin(connection, reused=True)
                 return call
         self.connect(call)
+        return call
+
+    def take(self) -> "UpstreamConnection | None":
+        """A connection that rests and that the pump carries, for whoever calls without a `Call`; `give_back` it."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection if isinstance(connection.transport, Upstream) else None
+        return None
+
+    def adopt(self, connection: "UpstreamConnection", request: tuple[bytes, bytes], consumer: Consumer) -> Call:
+        """Make a call of a request that was written to a kept-alive connection by somebody else."""
+        call = Call(self, request, consumer)
+        self.calls.add(call)
+        call.adopt(connection)
         return call
 
     def connect(self, call: Call) -> None:
@@ -186,7 +207,7 @@ class Pool:
         else:
             call.begin(connection, reused=False)
 
-    def give_back(self, connection: "_Connection") -> None:
+    def give_back(self, connection: "UpstreamConnection") -> None:
         if connection.usable and len(self._idle) < IDLE_CONNECTIONS_MAX:
             connection.idle_since = self.loop.time()
             self._idle.append(connection)
@@ -195,6 +216,8 @@ class Pool:
 
     def sweep(self, now: float) -> None:
         """Fail the calls whose time is over and close connections that rested too long."""
+        for connection in self.resting.leave() if self.resting is not None else ():
+            self.give_back(connection)
         for call in [call for call in self.calls if call.deadline < now and not call.paused]:
             call.fail("it did not answer in time", timed_out=True)
         while self._idle and self._idle[0].idle_since < now - self._idle_seconds:
@@ -203,13 +226,15 @@ class Pool:
     def close(self) -> None:
         for call in list(self.calls):
             call.cancel()
+        for connection in self.resting.leave() if self.resting is not None else ():
+            connection.abort()
         while self._idle:
             self._idle.pop().abort()
         for task in self._connecting:
             task.cancel()
 
 
-class _Connection(asyncio.Protocol):
+class UpstreamConnection(asyncio.Protocol):
     """One socket to an upstream and the parser of what comes back."""
 
     def __init__(self, pool: Pool) -> None:
@@ -227,22 +252,35 @@ class _Connection(asyncio.Protocol):
     def usable(self) -> bool:
         return self._transport is not None and not self._transport.is_closing() and self._call is None
 
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        return self._transport
+
     def send(self, call: Call, request: tuple[bytes, bytes]) -> None:
-        self._call = call
-        self._parser = httptools.HttpResponseParser(self)
-        self._headers = []
-        self._head_bytes = 0
-        self._framed = self._until_close = False
         assert self._transport is not None
         head, body = request
         if len(body) > _APART_BYTES:
             self._transport.writelines(request)
         else:
             self._transport.write(head + body)
+        self.await_answer(call)
+
+    def await_answer(self, call: Call) -> None:
+        """A request was written, and this call hears of its answer."""
+        self._call = call
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers = []
+        self._head_bytes = 0
+        self._framed = self._until_close = False
         if built() and isinstance(self._transport, Upstream):
             self._transport.expect()
         if call.paused:
             self.pause()
+
+    def feed(self, data: bytes) -> None:
+        """Bytes of the answer that somebody else has read."""
+        if built() and isinstance(self._transport, Upstream):
+            self._transport.feed(data)
 
     def relay(self, client: Socket, call: Call, follower: StreamFollower, idle_s: float) -> None:
         if built() and isinstance(self._transport, Upstream):
@@ -347,12 +385,12 @@ class _Connection(asyncio.Protocol):
 
 def _opener(
     loop: asyncio.AbstractEventLoop, origin: str, pump: Pump | None
-) -> Callable[[Pool], "asyncio.Future[_Connection]"]:
+) -> Callable[[Pool], "asyncio.Future[UpstreamConnection]"]:
     if origin.startswith("unix:"):
         path = origin.removeprefix("unix:")
 
-        async def open_unix(pool: Pool) -> _Connection:
-            return (await loop.create_unix_connection(lambda: _Connection(pool), path))[1]
+        async def open_unix(pool: Pool) -> UpstreamConnection:
+            return (await loop.create_unix_connection(lambda: UpstreamConnection(pool), path))[1]
 
         return lambda pool: asyncio.ensure_future(open_unix(pool))
     parts = urlsplit(origin)
@@ -360,13 +398,13 @@ def _opener(
     port = parts.port or (443 if tls else 80)
     context = ssl.create_default_context() if tls else None
 
-    async def open_pumped(pool: Pool) -> _Connection:
+    async def open_pumped(pool: Pool) -> UpstreamConnection:
         assert pump is not None, "chosen because there is one"
-        connection = _Connection(pool)
+        connection = UpstreamConnection(pool)
         connection.connection_made(await pumps.connect(pump, host, port, connection))
         return connection
 
-    async def open_tcp(pool: Pool) -> _Connection:
-        return (await loop.create_connection(lambda: _Connection(pool), host, port, ssl=context))[1]
+    async def open_tcp(pool: Pool) -> UpstreamConnection:
+        return (await loop.create_connection(lambda: UpstreamConnection(pool), host, port, ssl=context))[1]
 
     return lambda pool: asyncio.ensure_future(open_pumped(pool) if pump is not None and not tls else open_tcp(pool))

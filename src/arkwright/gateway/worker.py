@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from arkwright import __version__
@@ -34,6 +34,9 @@ from arkwright.host.metric_boards import Board, Families, render
 from arkwright.host.places import Places
 from arkwright.store.quarantine import Quarantine
 from arkwright.wire.http import request_head_prefix
+
+if TYPE_CHECKING:
+    from arkwright.gateway.lanes import Policy
 
 # How long a request waits for money that others only hold, and how often it looks.
 HOLD_WAIT_S = 2.0
@@ -114,6 +117,8 @@ class Worker:
         self._words = words
         self._slot = slot
         self.pump = pumps.make(loop, settings)
+        self.lanes: Policy | None = None  # Of the pump: what it carries whole.
+        self.clients: pumps.Clients | None = None
         self._pools: dict[tuple[str, TargetTimeouts | None], Pool] = {}
         self._upstreams: dict[tuple[str, str], tuple[Pool, bytes]] = {}  # By target and path, until the next state.
 
@@ -129,10 +134,32 @@ class Worker:
         self._state = state
         self._admission = Admission(state, self.charging.permits, self.charging.lots)
         self._upstreams.clear()
+        if self.lanes is not None:
+            self.lanes.forget()
         self.metrics.forget_but(target for model in state.models.values() for target in model.targets)
         self.fleet.keep(target for model in state.models.values() for target in model.targets)
         self._slot.loaded_version = state.version
         self.queue.renew(state)
+
+    @property
+    def admission(self) -> Admission:
+        assert self._admission is not None, "asked for after the state"
+        return self._admission
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything is there that a request needs."""
+        return not self.not_ready()
+
+    @property
+    def open_connections(self) -> int:
+        """Of clients, whoever carries them."""
+        return len(self.connections) + (self.clients.connections if self.clients is not None else 0)
+
+    @property
+    def watched(self) -> bool:
+        """Somebody wants to hear of each request."""
+        return False
 
     def not_ready(self) -> list[str]:
         """What is still missing before requests can be served; empty when ready."""
@@ -240,6 +267,10 @@ class Worker:
         for connection in list(self.connections):
             if connection.deadline is not None and connection.deadline < now:
                 connection.expire()
+        if self.lanes is not None:
+            self.lanes.sweep()
+        if self.clients is not None:
+            self.clients.sweep()
         for pool in (self.control, *self._pools.values()):
             pool.sweep(now)
         for forward in [forward for forward in self.forwards if isinstance(forward, Forward)]:
@@ -256,10 +287,12 @@ class Worker:
         return render([self._families(), *self._board.others(time.time()), host])
 
     def _families(self) -> Families:
+        if self.lanes is not None:
+            self.lanes.count()
         version = self._state.version if self._state is not None else 0
         return self.metrics.families(
-            connections=len(self.connections),
-            in_flight=len(self.forwards),
+            connections=self.open_connections,
+            in_flight=len(self.forwards) + (self.clients.busy if self.clients else 0),
             snapshot_version=version,
             ready=not self.not_ready(),
             load=self._load_by_target(),
@@ -273,6 +306,8 @@ class Worker:
         """The journal failed: what waits for its record never gets it, and is told so."""
         for connection in list(self.connections):
             connection.give_up(unrecorded())
+        if self.clients is not None:
+            self.clients.give_up()
 
     def close(self) -> None:
         self.charging.permits.flush()

@@ -8,7 +8,7 @@ import msgspec
 from arkwright.wire.openai_usage import Counts, OpenAIUsage, disjoint
 
 _MODEL = b'"model"'
-_VALUE = re.compile(rb'\s*:\s*"(?:[^"\\]|\\.)*"')
+_VALUE = re.compile(rb'(\s*:\s*)"(?:[^"\\]|\\.)*"')
 _TIMINGS = re.compile(rb',"timings":\{[^{}]*\}')
 
 
@@ -84,6 +84,6 @@ def _renamed(body: bytes, model: str) -> bytes:
     while at >= 0:
         value = _VALUE.match(body, at + len(_MODEL))
         if value is not None:
-            return b'%b"model":%b%b' % (body[:at], msgspec.json.encode(model), body[value.end() :])
+            return b"%b%b%b" % (body[: value.end(1)], msgspec.json.encode(model), body[value.end() :])
         at = body.find(_MODEL, at + len(_MODEL))
     return body

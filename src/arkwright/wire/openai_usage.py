@@ -2,6 +2,8 @@
 
 import msgspec
 
+COUNT_MAX = 10**9  # No answer has more tokens; whoever says so has not counted.
+
 
 class PromptDetails(msgspec.Struct):
     cached_tokens: int | None = None
@@ -32,11 +34,11 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 def disjoint(usage: OpenAIUsage) -> Counts | None:
-    """None when the object counts nothing at all, or less: that is "usage missing", not "usage zero"."""
+    """None when the object counts nothing, or less, or what nobody can count: "usage missing", not "usage zero"."""
     if usage.prompt_tokens is None and usage.completion_tokens is None:
         return None
     prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
-    if prompt < 0 or completion < 0:
+    if min(prompt, completion) < 0 or max(prompt, completion) > COUNT_MAX:
         return None
     cached = written = reasoning = 0
     details = usage.prompt_tokens_details

@@ -25,10 +25,10 @@ _TO_BE_CHECKED = frozenset(("tools", "tool_choice", "top_logprobs", "stream_opti
 
 
 def create(worker: Worker, exchange: Exchange) -> None:
-    worker.forward(_ask(worker.state, exchange, authenticate(worker.state, exchange)))
+    worker.forward(ask(worker.state, exchange, authenticate(worker.state, exchange)))
 
 
-def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | None = None) -> Ask:
+def ask(state: State, exchange: Exchange, principal: Principal, route: Route | None = None) -> Ask:
     """What the body asks for: of the model that it names, or along another route."""
     request = Request(exchange.body, _SHAPES)
     route = route or resolve(state, principal, request.take("model"), "chat")
@@ -53,7 +53,7 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
         output_tokens_max=limit,
         choices=choices,
         planner=lambda target: _plan(shown, request, functions, target, model.name),
-        again=_ask,
+        again=ask,
         calls=choices,
     )
 

@@ -1,0 +1,3 @@
+from typing import Literal
+
+def answer(data: bytes) -> tuple[bytes | None, int, int, int, int, int] | Literal[False] | None: ...
