@@ -404,15 +404,9 @@ class Forward:
         self._last_attempt(one, finish, metered)
         self._end(metered.usage.all_input_tokens + metered.usage.all_output_tokens)
         served = Served(
-            endpoint=one.plan.endpoint,
-            target=one.target,
-            streamed=one.plan.streamed,
-            status=status,
-            finish=finish,
-            ttft_us=self._ttft_us,
-            upstream_request_id=one.upstream_request_id,
-            attempts=tuple(self._attempts),
-        )
+            one.plan.endpoint, one.target, one.plan.streamed, status, finish, self._ttft_us, one.upstream_request_id,
+            tuple(self._attempts),
+        )  # fmt: skip
         charge, exchange = self._worker.charging.settle, self._exchange
         if isinstance(exchange, Recorded):
             exchange.settle(answer, lambda told: charge(self._admitted, exchange, served, metered, told))
@@ -463,11 +457,10 @@ class Forward:
             return
         one = self._try
         assert one is not None, "a request under way was sent somewhere"
-        progress = self._progress(None if one.over else one)
-        if progress is not None:
-            self._settle(one, progress, "disconnected", 499, lambda: None)
-        elif one.follower.events and not one.over:
+        metered = self._progress(None if one.over else one)
+        if metered is None and one.follower.events and not one.over:
             metered = estimated(len(self._exchange.body), one.follower.events)
+        if metered is not None:
             self._settle(one, metered, "disconnected", 499, lambda: None)
         else:
             if not one.over:
