@@ -103,7 +103,8 @@ class Run:
         with timed.mock(place) as port, field_of(port, place, self.wanted, self.missing) as field:
 
             def measure(one: Running, warms: bool) -> timed.Streamed:
-                return timed.streams(one, timed.stream_body(one.model), self.shorter_s(warms))
+                seconds = max(self.shorter_s(warms), one.warm_s if one.warm_s > 2 else 0)
+                return timed.streams(one, timed.stream_body(one.model), seconds)
 
             found = field.turns("streams", self.given.rounds, measure, direct=True)
             self.show("streams", report.streams, found)

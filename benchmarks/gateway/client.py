@@ -160,6 +160,7 @@ async def rate(port: int, request: bytes, per_second: float, seconds: float) -> 
         "failed": made.failures,
         "p50_us": ordered[len(ordered) // 2],
         "p99_us": ordered[len(ordered) * 99 // 100],
+        "most_us": ordered[-1],
     }
 
 

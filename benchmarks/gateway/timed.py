@@ -39,21 +39,24 @@ class Streamed:
 
 
 def latency(running: Running, content: bytes, seconds: float) -> Latency:
-    found = _client("rate", running, content, PER_SECOND, seconds)
+    found = client("rate", running, content, PER_SECOND, seconds)
     if found["failed"]:
-        raise Failed(f"{running.name} does not keep up with {PER_SECOND:,} requests/s ({found['failed']} failed)")
+        raise Failed(f"{running.name} does not keep up with {PER_SECOND:,} requests/s ({found['failed']} unanswered)")
     return Latency(found["p50_us"], found["p99_us"])
 
 
 def streams(running: Running, content: bytes, seconds: float) -> Streamed:
     before = running.cpu_s()
-    found = _client("streams", running, content, STREAMS, seconds)
-    if found["failed"] or not found["events"]:
+    found = client("streams", running, content, STREAMS, seconds)
+    if not found["events"]:
+        raise Failed(f"{running.name}: no stream began within {seconds:.0f} s")
+    if found["failed"]:
         raise Failed(f"{running.name}: {found['failed']} of {STREAMS} streams failed ({found['failure'][:120]!r})")
     return Streamed(found["events"], found["p50_us"], found["p99_us"], running.cpu_s() - before)
 
 
-def _client(what: str, running: Running, content: bytes, first: float, second: float) -> dict[str, Any]:
+def client(what: str, running: Running, content: bytes, first: float, second: float) -> dict[str, Any]:
+    """What our own client says of it: `first` is how many, `second` how long."""
     command = [sys.executable, "-m", "benchmarks.gateway.client", what, str(running.port), str(first), str(second)]
     run = subprocess.run(
         on_core(cores()[1], command),
