@@ -54,10 +54,10 @@ def snapshot(
     keys = {secret_sha256(SECRET): Key("key", "org", "prj")}
     for number in range(more_keys):
         row = 1 + number // keys_an_organization
-        owner = f"org_{row:016}"
+        owner = f"org_{row:026}"
         if owner not in organizations:
             organizations[owner] = Organization(owner, f"customer-{row}", "external", "", "prepaid", "USD", row)
-        keys[secret_sha256(f"ak-{number}")] = Key(f"key_{number:016}", owner, f"prj_{row:016}")
+        keys[secret_sha256(f"ak-{number}")] = Key(f"key_{number:026}", owner, f"prj_{row:026}")
     caps = {"requests_per_minute": requests_per_minute, "tokens_per_minute": MUCH}
     return Snapshot(
         version=1,

@@ -1,8 +1,11 @@
 """Everything a gateway worker needs to serve without a database, as one immutable value."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from arkwright.domain.catalog import Model
+from arkwright.domain.key_table import KeyTable, Packed, pack
 from arkwright.domain.limits import Limit
 from arkwright.domain.lots import Lot
 from arkwright.domain.pricing import PriceVersion
@@ -19,13 +22,14 @@ class Snapshot(msgspec.Struct, frozen=True):
     version: int
     built_at_us: int
     organizations: dict[str, Organization]
-    keys: dict[bytes, Key]
+    keys: Mapping[bytes, Key]
     models: dict[str, Model]
     prices: tuple[PriceVersion, ...]  # Every version valid now or later, so that a scheduled price starts on time.
     limits: tuple[Limit, ...] = ()
     hosts: int = 1  # How many share every limit.
     lots: tuple[Lot, ...] = ()  # Every lot usable now or later that is not used up.
     reservations: tuple[Reservation, ...] = ()  # Of now and to come.
+    packed_keys: Packed = Packed()  # How `keys` are written; a snapshot in memory has them in `keys` alone.
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -33,9 +37,19 @@ _decoder = msgspec.msgpack.Decoder(Snapshot)
 
 
 def encode(snapshot: Snapshot) -> bytes:
-    return _encoder.encode(snapshot)
+    return _encoder.encode(msgspec.structs.replace(snapshot, keys={}, packed_keys=pack(snapshot.keys)))
 
 
 def decode(raw: bytes) -> Snapshot:
-    """Raises msgspec.ValidationError or msgspec.DecodeError on anything that is not a snapshot."""
-    return _decoder.decode(raw)
+    """Raises msgspec.ValidationError or msgspec.DecodeError on anything that is not a snapshot.
+
+    `raw` is kept as long as the snapshot: its keys lie in there.
+    """
+    snapshot = _decoder.decode(raw)
+    if snapshot.keys:  # Written before keys were packed.
+        return snapshot
+    try:
+        keys = KeyTable(snapshot.packed_keys)
+    except ValueError as error:
+        raise msgspec.ValidationError(str(error)) from error
+    return msgspec.structs.replace(snapshot, keys=keys, packed_keys=Packed())

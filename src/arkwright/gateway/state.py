@@ -3,6 +3,7 @@
 Replaced as a whole when a new snapshot arrives; a request keeps the state it was admitted under.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ class State:
     def __init__(self, snapshot: Snapshot, master_key: bytes) -> None:
         self.version = snapshot.version
         self.organizations: dict[str, Organization] = snapshot.organizations
-        self.keys: dict[bytes, Key] = snapshot.keys
+        self.keys: Mapping[bytes, Key] = snapshot.keys
         self.models: dict[str, Model] = snapshot.models
         self.hosts = snapshot.hosts
         self.limits: dict[str, list[Limit]] = {}  # By organization.
