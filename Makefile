@@ -63,8 +63,9 @@ bench-gateway: setup  ## Measure the gateway beside nginx (ARGS=--peers: beside 
 kill-test: setup  ## Kill -9 a thousand times at named points, under a hundred thousand requests
 	@$(BIN)/python -m tests.exactness.torture $(ARGS)
 
-fleet-test: setup  ## Kill a replica of four every two seconds under 64 streams, for a minute
-	@$(BIN)/python -m tests.exactness.fleet $(ARGS)
+fleet-test: setup  ## Kill a replica of four every two seconds under streams, for a minute
+	@$(BIN)/python -m tests.exactness.fleet --doubles $(ARGS)
+	@$(BIN)/python -m tests.exactness.fleet --streams 16 $(ARGS)
 
 soak: setup  ## Do a million things to the books, and check every law after each step
 	@$(BIN)/python -m tests.exactness.soak $(ARGS)

@@ -31,6 +31,8 @@ class Policy(NamedTuple):
 
 
 POLICY = Policy()
+# Of an engine that somebody keeps alive: what was killed is back in seconds, and to ask it costs nothing.
+KEPT_ALIVE = Policy(open_us_max=2_000_000, check_grace_us=500_000)
 
 
 class Breaker:

@@ -11,7 +11,7 @@ from itertools import islice
 from math import log
 from typing import NamedTuple, Protocol
 
-from arkwright.domain.breaker import Breaker
+from arkwright.domain.breaker import POLICY, Breaker, Policy
 from arkwright.domain.catalog import Target
 
 # Bytes of each block of a conversation: fine where most conversations end, coarse where only long ones come.
@@ -49,9 +49,9 @@ class Standing:
 
     __slots__ = ("breaker", "heard_us", "inter_token_us", "output_tokens", "requests", "tokens", "ttft_us", "url")
 
-    def __init__(self, url: str = "") -> None:
+    def __init__(self, url: str = "", policy: Policy = POLICY) -> None:
         self.url = url  # Another one is another process, whatever the name.
-        self.breaker = Breaker()
+        self.breaker = Breaker(policy)
         self.requests = 0
         self.tokens = 0  # What is still to be read and written.
         self.heard_us = 0  # When it last answered anything.

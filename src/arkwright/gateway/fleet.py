@@ -10,7 +10,7 @@ from random import Random
 from typing import Literal, NamedTuple
 
 from arkwright.basics.errors import ArkwrightError, LimitExceeded, Unavailable
-from arkwright.domain.breaker import Breaker, State
+from arkwright.domain.breaker import KEPT_ALIVE, POLICY, Breaker, State
 from arkwright.domain.catalog import Target
 from arkwright.domain.routing import Affinity, Outlook, Prefixes, Standing, by_session, order, smoothed
 from arkwright.gateway.routes import Route
@@ -283,5 +283,6 @@ class Fleet:
     def _standing(self, target: Target) -> Standing:
         standing = self._standings.get(target.id)
         if standing is None:
-            standing = self._standings[target.id] = Standing(target.base_url)
+            policy = KEPT_ALIVE if target.traits.on_disconnect == "stop" else POLICY
+            standing = self._standings[target.id] = Standing(target.base_url, policy)
         return standing

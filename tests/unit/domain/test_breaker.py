@@ -2,7 +2,7 @@
 
 import pytest
 
-from arkwright.domain.breaker import POLICY, Breaker, Policy
+from arkwright.domain.breaker import KEPT_ALIVE, POLICY, Breaker, Policy
 
 SECOND = 1_000_000
 
@@ -161,3 +161,18 @@ def test_who_says_not_now_is_put_aside_for_that_long(for_us: int, until_us: int,
     assert breaker.up(until_us)
     failing(breaker, 4, until_us)
     assert state(breaker) == "closed"  # It had answered, so the count began again.
+
+
+def test_an_engine_that_is_kept_alive_is_never_left_alone_for_long() -> None:
+    """It may die every few seconds; each time it is back in one or two."""
+    breaker, now_us = Breaker(KEPT_ALIVE), 1
+    for _ in range(20):
+        for _ in range(KEPT_ALIVE.failures_in_a_row):
+            breaker.failed(now_us, now_us)
+        assert breaker.state == "open"
+        assert breaker.try_us - now_us <= 2_000_000
+        now_us = breaker.try_us
+        breaker.sent(now_us)
+        breaker.answered(now_us, now_us)
+        assert breaker.up(now_us)
+        now_us += 6_000_000
