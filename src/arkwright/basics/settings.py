@@ -96,6 +96,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pump: Annotated[
         Literal["on", "off"], _meaning("Native code that carries what is plain; off: asyncio carries everything.")
     ] = "on"
+    trace_share: Annotated[
+        float,
+        _meaning("Share of requests traced to otlp_endpoint; a caller's own trace goes on. 0: none.", ge=0, le=1),
+    ] = 0.0
+    access_log: Annotated[
+        Literal["on", "off"], _meaning("One JSON line for each request, in logs/access-<process>.log.")
+    ] = "off"
+    access_log_bytes_max: Annotated[
+        int, _meaning("Size at which an access log is set aside; four of those are kept.", ge=4096)
+    ] = 64 * 1024 * 1024
     log_level: Annotated[str, _meaning("debug, info, warning or error.", pattern="^(debug|info|warning|error)$")] = (
         "info"
     )

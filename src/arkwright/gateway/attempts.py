@@ -118,6 +118,8 @@ class Try:
         worker, plan = self._worker, self.plan
         self._leg = worker.fleet.began(self.target, affinity)
         pool, head = worker.upstream(self.target, plan.path)
+        if worker.journeys is not None:
+            head += worker.journeys.head(request_id)
         if len(plan.bodies) == 1:
             body = plan.bodies[0]
             self.call = pool.send(head + request_head_end(body, request_id), body, self)

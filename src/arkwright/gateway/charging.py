@@ -5,7 +5,7 @@ here rounds, guesses or forgives: what could not be collected is written down as
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -24,6 +24,9 @@ from arkwright.host.native_permits import open_permits
 from arkwright.store.journal import Writer
 from arkwright.store.journal_reader import Position
 from arkwright.wire.openai_usage import Counts
+
+if TYPE_CHECKING:
+    from arkwright.gateway.journeys import Journeys
 
 
 class Served(NamedTuple):
@@ -91,6 +94,7 @@ class Charging:
         self._journal = journal
         self.permits = open_permits(slot)
         self.lots = lots
+        self.journeys: Journeys | None = None  # Who wants to hear of each request, if anybody does.
 
     @property
     def journal(self) -> Writer | None:
@@ -125,6 +129,8 @@ class Charging:
             terms.price.currency,
         )
         journal.append(records.encode(intent))
+        if self.journeys is not None:
+            self.journeys.admitted(admitted, exchange)
 
     def settle(
         self,
@@ -156,6 +162,8 @@ class Charging:
             circumstances, charge.granted_pico, charge.draws, served.attempts,
         )  # fmt: skip
         assert self._journal is not None, "settled without an intent"
+        if self.journeys is not None:
+            self.journeys.settled(exchange, served, usage)
         self._journal.append(records.encode(record), on_durable)
         return amount
 
@@ -173,6 +181,8 @@ class Charging:
         `attempts`: what was tried, where a try may have cost the operator something.
         """
         self._release(admitted)
+        if self.journeys is not None:
+            self.journeys.voided(exchange, status, target, attempts)
         assert self._journal is not None, "voided without an intent"
         if self._journal.failed is None:
             voided = records.Voided(

@@ -31,7 +31,7 @@ class Exchange:
     """`event_id` is the identity of the request everywhere: header, journal, charge."""
 
     __slots__ = (
-        "_chunked", "_connection", "_ended", "_head_only", "begun", "body", "error_class", "event_id",
+        "_chunked", "_connection", "_ended", "_head_only", "begun", "body", "bytes_out", "error_class", "event_id",
         "fields", "headers",
         "keep_alive", "limits", "method", "on_disconnect", "on_drained", "on_full", "path", "query",
         "queue_us", "started_at", "status",
@@ -63,6 +63,7 @@ class Exchange:
         self.started_at = 0.0  # Event-loop time, seconds.
         self.queue_us = 0  # How long it waited for a target to have room.
         self.status = 0  # Of the answer; 0 until there is one.
+        self.bytes_out: int | None = None  # Of a whole answer.
         self.error_class = ""  # The code of the class of the error that was the answer.
         self.limits = b""  # How the caller's limits stand, as lines for the head of whatever answer there is.
         # What the owner of the exchange wants to hear of.
@@ -111,7 +112,9 @@ class Exchange:
         head = self._head(content_type if body else None, extra, framing, cors=cors)
         self.begun = True
         self._end()
-        self._connection.write(head if self._head_only else head + body)
+        said = head if self._head_only else head + body
+        self.bytes_out = len(said)
+        self._connection.write(said)
         self._connection.exchange_ended(self)
 
     def fail(self, error: ArkwrightError, extra: Headers | None = None) -> None:

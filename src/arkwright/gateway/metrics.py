@@ -158,6 +158,13 @@ class Metrics:
     def replayed(self) -> None:
         self._replays += 1
 
+    def lost_lines(self, count: int) -> None:
+        """Of the access log. Called by its thread, too: an addition that is lost among threads is no harm."""
+        self.access_log_lost += count
+
+    def lost_spans(self, count: int) -> None:
+        self.spans_lost += count
+
     def attempted(self, target: Target, outcome: str) -> None:
         """One attempt at an upstream ended. `outcome`: a word from a fixed list, never an upstream's own."""
         self._attempts.add((target.name, target.id, outcome))

@@ -15,6 +15,8 @@ from arkwright.basics.errors import ArkwrightError, Unavailable
 from arkwright.basics.settings import Settings
 from arkwright.domain.catalog import Model, Target, Traits
 from arkwright.gateway import pump as pumps
+from arkwright.gateway import traces
+from arkwright.gateway.access_log import AccessLog
 from arkwright.gateway.admission import Admission, Admitted, Principal, Refused, Wanted
 from arkwright.gateway.charging import Charging, unrecorded
 from arkwright.gateway.connection import Connection
@@ -23,12 +25,14 @@ from arkwright.gateway.fleet import Fleet
 from arkwright.gateway.forward import Forward
 from arkwright.gateway.hedging import Hedging
 from arkwright.gateway.idempotency import IDEMPOTENCY_KEY, Idempotency
+from arkwright.gateway.journeys import Journeys
 from arkwright.gateway.metrics import Metrics, host_families
 from arkwright.gateway.plan import Planner
 from arkwright.gateway.queue import Queue, Ticket
 from arkwright.gateway.routes import Route
 from arkwright.gateway.state import State
 from arkwright.gateway.upstream import Pool
+from arkwright.host import lifeline
 from arkwright.host.leases import LeaseWords, Slot
 from arkwright.host.metric_boards import Board, Families, render
 from arkwright.host.places import Places
@@ -106,6 +110,11 @@ class Worker:
         self.metrics = Metrics(slot.index)
         self._board = Board(settings.paths.run / "metrics", slot.index)
         self.draining = False
+        self._access_log = self._log_if_wanted()
+        self._traces = traces.make(settings, self.metrics.lost_spans)
+        wanted = [listener for listener in (self._access_log, self._traces) if listener is not None]
+        begin = self._traces.begin if self._traces is not None else lambda _: None
+        self.journeys = charging.journeys = Journeys(loop.time, wanted, begin) if wanted else None
         self.connections: set[Connection] = set()
         self.forwards: set[object] = set()  # Requests under way, with or without their client.
         self.control = Pool(loop, f"unix:{settings.paths.control_socket}", ControlTimeouts())
@@ -121,6 +130,12 @@ class Worker:
         self.clients: pumps.Clients | None = None
         self._pools: dict[tuple[str, TargetTimeouts | None], Pool] = {}
         self._upstreams: dict[tuple[str, str], tuple[Pool, bytes]] = {}  # By target and path, until the next state.
+
+    def _log_if_wanted(self) -> AccessLog | None:
+        if self.settings.access_log == "off":
+            return None
+        path = self.settings.paths.logs / f"access-{lifeline.process_name() or 'gateway'}.log"
+        return AccessLog(path, self.settings.access_log_bytes_max, self.metrics.lost_lines)
 
     @property
     def state(self) -> State:
@@ -229,6 +244,8 @@ class Worker:
         self.metrics.answered(exchange.status)
         if exchange.error_class:
             self.metrics.errored(exchange.error_class)
+        if self.journeys is not None:
+            self.journeys.answered(exchange)
 
     def began(self, forward: object) -> None:
         self.forwards.add(forward)
@@ -314,6 +331,9 @@ class Worker:
         for connection in list(self.connections):
             connection.abort()
         self.idempotency.close()
+        for listener in (self._access_log, self._traces):
+            if listener is not None:
+                listener.close()
         with suppress(OSError):
             self._board.take_down()
         for pool in (self.control, *self._pools.values()):
