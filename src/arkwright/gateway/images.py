@@ -4,6 +4,8 @@ Law: no server on a network of ours is handed a URL to fetch, for it would go wh
 inside by its own letters is handed to nobody. An image in a `data:` URL is bounded, and is never copied here.
 """
 
+import msgspec
+
 from arkwright.basics.errors import InvalidInput
 from arkwright.domain import addresses
 from arkwright.domain.catalog import Target
@@ -13,6 +15,7 @@ from arkwright.wire.openai_request import Request
 
 IMAGES_MAX = 64
 DATA_BYTES_MAX = 20 * 1024 * 1024
+URL_BYTES_MAX = 6 * addresses.URL_CHARACTERS_MAX  # Each character may be an escape.
 _SCHEMES = frozenset({"http", "https"})
 
 
@@ -22,11 +25,7 @@ def remote(body: bytes, request: Request) -> list[str] | None:
         return None
     try:
         found = openai_images.urls(request.take("messages"))
-        if len(found) > IMAGES_MAX:
-            raise _refused(f"a request has at most {IMAGES_MAX} images")
-        if any(bytes(memoryview(url)[:6]) == openai_images.DATA and len(url) > DATA_BYTES_MAX for url in found):
-            raise _refused(f"an image in a data: URL has at most {DATA_BYTES_MAX} bytes")
-        texts = [openai_images.text(url) for url in found if bytes(memoryview(url)[:6]) != openai_images.DATA]
+        texts = [openai_images.text(url) for url in _elsewhere(found, request)]
     except NotAnImage:
         raise _refused("an image_url is an object with a url") from None
     for text in texts:
@@ -35,6 +34,18 @@ def remote(body: bytes, request: Request) -> list[str] | None:
         except addresses.Refused as error:
             raise _refused(f"{error}; send the image itself as a data: URL") from None
     return texts if found else None
+
+
+def _elsewhere(found: list[msgspec.Raw], request: Request) -> list[msgspec.Raw]:
+    """Those that are no `data:` URLs. Raises InvalidInput for what is too much."""
+    if len(found) > IMAGES_MAX:
+        raise _refused(f"a request has at most {IMAGES_MAX} images")
+    if any(request.length(url) > DATA_BYTES_MAX for url in found):
+        raise _refused(f"an image in a data: URL has at most {DATA_BYTES_MAX} bytes")
+    elsewhere = [url for url in found if request.beginning(url, len(openai_images.DATA)) != openai_images.DATA]
+    if any(request.length(url) > URL_BYTES_MAX for url in elsewhere):
+        raise _refused(f"a URL has at most {addresses.URL_CHARACTERS_MAX} characters")
+    return elsewhere
 
 
 def check(images: list[str] | None, target: Target) -> None:

@@ -23,6 +23,14 @@ class Cut(NamedTuple):
         before, mark, after = body.partition(_MARK)
         return b"".join((before, self.stretch, after)) if mark else body
 
+    def is_in(self, text: bytes) -> bool:
+        """Whether the stretch was cut out of this JSON string."""
+        return _MARK in text
+
+    def beginning(self, text: bytes, count: int) -> bytes:
+        """The first bytes of such a string as it came, its quote among them."""
+        return b'"' + bytes(self.stretch[: count - 1]) if text.startswith(b'"' + _MARK) else text[:count]
+
 
 def cut(body: bytes) -> Cut | None:
     """None where there is no such stretch. What it holds of escapes is for the upstream to read, as all that it says.

@@ -161,6 +161,16 @@ class Request:
             self._read(body, shapes)
         self.bytes_cut = 0 if self._cut is None else len(body) - len(self._cut.rest)
 
+    def beginning(self, text: msgspec.Raw, count: int) -> bytes:
+        """The first bytes of a JSON string of this request as it came, its quote among them."""
+        if self._cut is not None and self._cut.is_in(bytes(text)):
+            return self._cut.beginning(bytes(text), count)
+        return bytes(memoryview(text)[:count])
+
+    def length(self, text: msgspec.Raw) -> int:
+        """Of a JSON string of this request as it came."""
+        return len(text) + (self.bytes_cut if self._cut is not None and self._cut.is_in(bytes(text)) else 0)
+
     def encode(self, fields: Fields) -> bytes:
         """A body of these fields, which are this request's but for what was changed."""
         body = encode(fields)

@@ -62,6 +62,18 @@ async def test_films_and_sounds_are_held_to_the_same(gateway: GatewayHost, kind:
     assert (answer.status, answer.json["error"]["code"]) == (400, "invalid_image_url")
 
 
+@pytest.mark.parametrize("size", [20_000, 40_000, 3_000_000])
+async def test_a_long_image_is_passed_on_whole(gateway: GatewayHost, upstream: OpenAIUpstream, size: int) -> None:
+    long = "data:image/png;base64," + "A" * size
+    for urls in ((long,), (PIXEL, long), (long, PIXEL)):
+        assert (await gateway.chat(messages=seen(*urls))).status == 200
+        assert upstream.requests[-1]["messages"] == seen(*urls)
+    answer = await gateway.chat(messages=seen(long, "http://10.0.0.1/"))
+    assert (answer.status, answer.json["error"]["code"]) == (400, "invalid_image_url")
+    answer = await gateway.chat(messages=seen("http://10.0.0.1/" + "A" * size))
+    assert (answer.status, answer.json["error"]["code"]) == (400, "invalid_image_url")
+
+
 async def test_images_are_bounded(gateway: GatewayHost) -> None:
     answer = await gateway.chat(messages=seen(*[PIXEL] * 65))
     assert "at most 64" in answer.json["error"]["message"]
