@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 NATIVE := hatch_build.py $(shell find src -name '_*.pyx' -o -name '_*.pxd' -o -name '_*.h')
 
-.PHONY: help setup native up test check format lock docs bench bench-money bench-gateway kill-test fleet-test soak
+.PHONY: help setup native up test check format lock docs bench bench-money bench-gateway kill-test fleet-test soak soak-gateway
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -69,3 +69,6 @@ fleet-test: setup  ## Kill a replica of four every two seconds under streams, fo
 
 soak: setup  ## Do a million things to the books, and check every law after each step
 	@$(BIN)/python -m tests.exactness.soak $(ARGS)
+
+soak-gateway: setup  ## Mixed traffic on a gateway for MINUTES (60); fails when memory or descriptors grow
+	@$(BIN)/python -m tests.integration.gateway.soak --minutes $(or $(MINUTES),60) $(ARGS)

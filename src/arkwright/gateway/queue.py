@@ -285,7 +285,9 @@ class Queue:
         ticket.line = ticket.waiting = ticket.deadline = None
         self._waiting -= 1
         self._worker.ended(ticket)
-        ticket.ask.exchange.queue_us += int((self._worker.loop.time() - ticket.since) * 1_000_000)
+        waited_us = int((self._worker.loop.time() - ticket.since) * 1_000_000)
+        ticket.ask.exchange.queue_us += waited_us
+        self._worker.metrics.queued(ticket.ask.model.name, waited_us)
 
     def _look_later(self) -> None:
         if self._waiting and not self._looking:

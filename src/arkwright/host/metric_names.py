@@ -36,7 +36,7 @@ METRICS: dict[str, Metric] = {
         "histogram", _REPLICA, "From the arrival of a request to the end of its answer."
     ),
     "arkwright_queue_seconds": Metric(
-        "histogram", "worker, model", "How long admitted requests waited for a replica to have room."
+        "histogram", "worker, model", "How long requests waited that had to, until a replica had room."
     ),
     "arkwright_requests_in_flight": Metric("gauge", "worker", "Admitted requests that are under way."),
     "arkwright_target_load": Metric(

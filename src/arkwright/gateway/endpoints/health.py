@@ -5,6 +5,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from arkwright.basics.errors import Forbidden, NotFound
+from arkwright.domain.catalog import Target
 from arkwright.gateway.admission import authenticate
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.routes import resolve
@@ -29,13 +30,18 @@ def readyz(worker: Worker, exchange: Exchange) -> None:
 
 def _served(worker: Worker, exchange: Exchange, name: str) -> bool:
     if exchange.header(b"authorization") is not None:
-        return bool(resolve(worker.state, authenticate(worker.state, exchange), name).targets)
+        return _up(worker, resolve(worker.state, authenticate(worker.state, exchange), name).targets)
     if not exchange.from_this_machine:
         raise Forbidden("/readyz?model= answers to this machine, or to a key that may call the model.")
     model = worker.state.models.get(name)
     if model is None:
         raise NotFound(f"There is no model `{name}`.", code="model_not_found", param="model")
-    return bool(model.targets)
+    return _up(worker, model.targets)
+
+
+def _up(worker: Worker, targets: tuple[Target, ...]) -> bool:
+    """Whether one may be asked now: it runs, as far as control knows, and its breaker is not open."""
+    return bool(worker.fleet.askable(list(targets)))
 
 
 def metrics(worker: Worker, exchange: Exchange) -> None:
