@@ -24,7 +24,8 @@ from arkwright.host import metric_boards
 from arkwright.wire import prometheus
 
 WINDOW_S = 5.0  # Rates and quantiles are over so long, so that they can be read.
-_CLEAR_S = 0.2
+_INTERVAL_MIN_S = 0.2
+_PIPE_WIDTH = 200  # A pipe has none of its own.
 
 
 def top(
@@ -39,8 +40,8 @@ def top(
     `--json` prints one document: what passed in one interval.
     """
     read = _reader(target)
-    interval_s = min(max(interval_s, _CLEAR_S), 60.0)
-    console = Console(highlight=False)
+    interval_s = min(max(interval_s, _INTERVAL_MIN_S), 60.0)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     if once or json_output or not sys.stdout.isatty():
         seen = _between(read, interval_s)
         if json_output:
@@ -111,9 +112,9 @@ def shown(seen: View, width: int) -> RenderableType:
         lines.append("errors   " + "   ".join(f"{escape(name)} {rate:.1f}/s" for name, rate in worst))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("model", "target", "replica"):
-        table.add_column(heading, overflow="ellipsis", no_wrap=True, max_width=max(12, width // 6))
+        table.add_column(heading, overflow="ellipsis", no_wrap=True, max_width=max(12, width // 5))
     for heading in ("req/s", "tok/s", "err/s", "TTFT p50", "p95", "load", "breaker"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=True, min_width=max(6, len(heading)))
     for row in sorted(seen.rows, key=lambda row: (-row.requests_per_s, row.model, row.replica)):
         table.add_row(*_cells(row))
     if not seen.rows:
