@@ -52,8 +52,9 @@ def listen(worker: "Worker", listener: socket.socket, protocol: Callable[[], Con
     """Have the worker's pump take connections in; None where it has none. `protocol`: speaks with one client."""
     if worker.pump is None:
         return None
-    worker.lanes = Policy(worker, protocol)
-    worker.clients = worker.lanes.clients()
+    if worker.lanes is None:  # Of every socket that the worker listens at: its own, and those of siblings.
+        worker.lanes = Policy(worker, protocol)
+        worker.clients = worker.lanes.clients()
     return pump.listen(worker.pump, listener, protocol, worker.clients)
 
 

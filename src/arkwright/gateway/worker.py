@@ -173,8 +173,8 @@ class Worker:
 
     @property
     def watched(self) -> bool:
-        """Somebody wants to hear of each request."""
-        return False
+        """Somebody wants to hear of each request: an access log, or traces."""
+        return self.journeys is not None
 
     def not_ready(self) -> list[str]:
         """What is still missing before requests can be served; empty when ready."""
