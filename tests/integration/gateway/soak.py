@@ -1,6 +1,6 @@
 """Mixed traffic on a real gateway process for as long as is asked for; fails when its memory or its descriptors grow.
 
-    python -m tests.integration.gateway.soak [--minutes 60] [--json FILE]
+    python -m tests.integration.gateway.soak [--minutes 60] [--watched] [--json FILE]
 
 The process is looked at when it is quiet: once it has warmed up, and at the end. In between it is watched every second.
 """
@@ -175,7 +175,7 @@ async def quiet(pid: int, began: float, requests: int) -> Look:
     return look(pid, began, requests)
 
 
-async def soak(minutes: float, seed: int) -> tuple[Look, Look, list[Look], Counter[str]]:
+async def soak(minutes: float, seed: int, *, watched: bool) -> tuple[Look, Look, list[Look], Counter[str]]:
     """The process when it was warm, at the end, and each second; and what was asked of it."""
     with tempfile.TemporaryDirectory(prefix="arkwright-soak-", ignore_cleanup_errors=True) as root:
         async with OpenAIUpstream() as upstream:
@@ -188,7 +188,7 @@ async def soak(minutes: float, seed: int) -> tuple[Look, Look, list[Look], Count
             words.ready = True
             models = {name: [target(upstream, model)] for name, model in MODELS.items()}
             paths.snapshot.write_bytes(snapshots.encode(gateway_host.snapshot(models)))
-            os.environ["ARKWRIGHT_ACCESS_LOG"] = "on"
+            os.environ["ARKWRIGHT_ACCESS_LOG"] = "on" if watched else "off"
             alone = await start(paths)
             try:
                 return await _run(alone.process.pid, Traffic(alone.port, seed), minutes * 60)
@@ -225,9 +225,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument(
+        "--watched", action="store_true", help="with an access log, so that the pump carries nothing whole"
+    )
     parser.add_argument("--json", type=Path, help="write every look there")
     given = parser.parse_args()
-    warm, end, watched, seen = asyncio.run(soak(given.minutes, given.seed))
+    warm, end, watched, seen = asyncio.run(soak(given.minutes, given.seed, watched=given.watched))
     if given.json:
         looks = [each._asdict() for each in (*watched, warm, end)]
         given.json.write_text(json.dumps({"seed": given.seed, "looks": looks, "seen": seen}, indent=1))
