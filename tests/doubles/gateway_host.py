@@ -76,6 +76,7 @@ class GatewayHost:
     journal_dir: Path
     port: int
     _made: list[Settings]
+    content: Snapshot
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @asynccontextmanager
@@ -243,7 +244,7 @@ async def start(tmp_path: Path, content: Snapshot, *, in_order: bool = True, **s
     server: asyncio.Server | pumps.Listener = lanes.listen(worker, listener, connection) or await loop.create_server(
         connection, sock=listener
     )
-    host = GatewayHost(worker, words, lot_words, writer, made.paths.journal, port, current)
+    host = GatewayHost(worker, words, lot_words, writer, made.paths.journal, port, current, content)
 
     async def sweep() -> None:
         while True:

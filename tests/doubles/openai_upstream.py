@@ -17,6 +17,7 @@ DEFAULTS: dict[str, Any] = {
     "gap_ms": 0,  # Between chunks.
     "wait_ms": 0,  # Before the head.
     "status": 200,
+    "code": "mock",  # Of an error.
     "fail_first": 0,  # So many requests fail with 503 before one succeeds.
     "die_after": -1,  # Close the socket after so many chunks.
     "error_after": -1,  # Send an error event after so many chunks.
@@ -90,7 +91,7 @@ class OpenAIUpstream:
         if how["status"] != 200 or self.failed < how["fail_first"]:
             self.failed += 1
             status = how["status"] if how["status"] != 200 else 503
-            error = {"message": f"mock says {status}", "type": "mock_error", "code": "mock", "param": None}
+            error = {"message": f"mock says {status}", "type": "mock_error", "code": how["code"], "param": None}
             writer.write(_answer(status, json.dumps({"error": error}).encode()))
         elif how["garbage"]:
             writer.write(_answer(200, b"<html>not JSON</html>"))

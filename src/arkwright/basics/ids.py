@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import time
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u.
@@ -15,6 +16,15 @@ def new_id(prefix: str) -> str:
         value, digit = divmod(value, 32)
         digits.append(_ALPHABET[digit])
     return f"{prefix}_{''.join(reversed(digits))}"
+
+
+ENDPOINT_ID = re.compile(r"ep-\d{14}-[a-z0-9]{5}", re.ASCII)
+
+
+def new_endpoint_id() -> str:
+    """`ep-20261124143205-x7k2m`, as customers know them from elsewhere: the moment (UTC), then five random signs."""
+    tail = "".join(_ALPHABET[byte % 32] for byte in os.urandom(5))
+    return f"ep-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{tail}"
 
 
 _TAIL_BYTES, _TAILS = 10, 409

@@ -27,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "admin-keys": ("arkwright.cli.admin_keys:app", "Keys of the admin API."),
     "providers": ("arkwright.cli.providers:app", "Accounts elsewhere that serve models."),
     "catalog": ("arkwright.cli.catalog:app", "Models that customers can call, and what serves them."),
+    "endpoints": (
+        "arkwright.cli.endpoints:app",
+        "What customers call instead of a model: canaries, fallbacks, guards.",
+    ),
     "deployments": ("arkwright.cli.deployments:app", "Models on this platform's own machines."),
     "prices": ("arkwright.cli.prices:app", "The price book."),
     "discounts": ("arkwright.cli.discounts:app", "What an organization pays less than the book says."),

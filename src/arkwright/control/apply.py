@@ -16,6 +16,7 @@ from arkwright.control import (
     billing,
     deployments,
     discounts,
+    endpoints,
     keys,
     limits,
     lots,
@@ -39,6 +40,7 @@ from arkwright.control.declaration import (
     DeclaredReservation,
     Entry,
 )
+from arkwright.control.endpoints import EndpointSpec
 from arkwright.control.keys import KeyChanges, KeySpec
 from arkwright.control.limits import LimitSpec
 from arkwright.control.lots import LotSpec
@@ -216,6 +218,10 @@ async def _key(session: Session, spec: DeclaredKey) -> list[Change]:
     return [await keys.update(session, owner, found, changes)]
 
 
+async def _endpoint(session: Session, spec: EndpointSpec) -> list[Change]:
+    return [await endpoints.ensure(session, spec)]
+
+
 async def _limit(session: Session, spec: DeclaredLimit) -> list[Change]:
     owner = await _owner(session, spec.organization)
     fields = {name: value for name, value in given(spec).items() if name != "organization"}
@@ -250,6 +256,7 @@ _APPLY: dict[str, Callable[[Session, Any], Awaitable[list[Change]]]] = {
     "discounts": _discount,
     "projects": _project,
     "members": _member,
+    "endpoints": _endpoint,
     "keys": _key,
     "limits": _limit,
     "lots": _lot,

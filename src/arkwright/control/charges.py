@@ -74,7 +74,8 @@ class ChargeView(msgspec.Struct, frozen=True, kw_only=True):
     """A charge and the lines that made it. `granted`: paid by lots of credit. `uncollected`: covered by no balance.
 
     `amount_now`: with what rerating changed of it; `adjustments` says how. `attempts`: every try at an upstream, where
-    there was more than one.
+    there was more than one. `endpoint_id`: of the endpoint (`ep-…`) that was called,
+    if one was.
     """
 
     id: str
@@ -85,6 +86,7 @@ class ChargeView(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None
     key_id: str
     endpoint: str
+    endpoint_id: str
     model: str
     target: str
     upstream_model: str
@@ -186,7 +188,7 @@ def _shown(row: Any, changed: list[Any], costs: dict[int, Any]) -> ChargeView:
     plain = (
         "organization", "organization_id", "organization_class", "project", "key_id", "endpoint", "model", "target",
         "upstream_model", "upstream_request_id", "streamed", "status", "finish", "started_at", "ended_at", "ttft_us",
-        "usage_source", "currency", "price_version", "draws",
+        "usage_source", "currency", "price_version", "draws", "endpoint_id",
     )  # fmt: skip
     now_pico = row.amount_pico + sum(adjustment.delta_pico for adjustment in changed)
     return ChargeView(

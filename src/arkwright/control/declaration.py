@@ -14,6 +14,7 @@ from arkwright.basics.errors import ArkwrightError, InvalidInput
 from arkwright.control import control_characters, wording
 from arkwright.control.deployments import DeploymentSpec
 from arkwright.control.discounts import DiscountSpec
+from arkwright.control.endpoints import EndpointSpec
 from arkwright.control.keys import KeySpec
 from arkwright.control.limits import LimitSpec
 from arkwright.control.line_locator import Path, lines_of
@@ -56,6 +57,10 @@ class DeclaredKey(KeySpec, kw_only=True, forbid_unknown_fields=True):
     id: str | None = None
 
 
+class DeclaredEndpoint(EndpointSpec, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Found by its id, or by its owner and name."""
+
+
 class DeclaredLimit(LimitSpec, kw_only=True, forbid_unknown_fields=True):
     organization: str
 
@@ -82,6 +87,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "discounts": DiscountSpec,
     "projects": DeclaredProject,
     "members": DeclaredMember,
+    "endpoints": DeclaredEndpoint,
     "keys": DeclaredKey,
     "limits": DeclaredLimit,
     "lots": DeclaredLot,
@@ -193,8 +199,8 @@ def _identities(entry: Entry) -> list[tuple[Any, ...]]:
         return [("prices", spec.model, spec.currency, spec.valid_from)]
     if entry.table == "discounts":
         return [("discounts", spec.organization, spec.model, spec.valid_from)]
-    if entry.table == "projects":
-        return [("projects", spec.organization, spec.name)]
+    if entry.table in ("projects", "endpoints"):
+        return [(entry.table, spec.organization, spec.name)]
     if entry.table == "members":
         return [("members", spec.organization, spec.login)]
     if entry.table == "limits":

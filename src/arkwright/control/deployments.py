@@ -14,7 +14,7 @@ from arkwright.basics.errors import Conflict, InvalidInput
 from arkwright.basics.ids import new_id
 from arkwright.basics.settings import Settings
 from arkwright.control.session import Change, Page, Session, given, missing, page, record, word
-from arkwright.store import catalog
+from arkwright.store import catalog, endpoints
 from arkwright.store.catalog import Deployment, DesiredState, Replica, ReplicaState
 from arkwright.store.database import Connection
 from arkwright.store.weights import ModelStore
@@ -115,6 +115,9 @@ async def delete(session: Session, reference: str) -> Change:
         raise Conflict(
             f"deployment {deployment.name!r} still serves {', '.join(models)}; move or delete these models first"
         )
+    sending = await endpoints.naming(session.connection, side="deployment", place=deployment.name)
+    if sending:
+        raise Conflict(f"{', '.join(sending)} send requests to {deployment.name!r}; change these endpoints first")
     await catalog.delete_deployment(session.connection, deployment.id)
     return await record(session, "deployment", deployment.name, id=deployment.id, before=view(deployment), after=None)
 

@@ -14,6 +14,7 @@ from arkwright.control import (
     billing,
     deployments,
     discounts,
+    endpoints,
     keys,
     limits,
     lots,
@@ -26,8 +27,10 @@ from arkwright.control import (
     providers,
     reservations,
 )
+from arkwright.domain.limits import ENDPOINTS
 from arkwright.store import catalog, invoices, pricing, tenancy
 from arkwright.store import discounts as discounts_store
+from arkwright.store import endpoints as endpoints_store
 from arkwright.store import limits as limits_store
 from arkwright.store import lots as lots_store
 from arkwright.store import reservations as reservations_store
@@ -71,10 +74,11 @@ async def export(connection: Connection) -> str:
     owners = await _all(lambda after: tenancy.organizations(connection, after=after, limit=_BATCH))
     tables.append(("organizations", [await _organization(connection, owner) for owner in owners]))
     tables.append(("discounts", await _discounts(connection)))
-    of_owners = {"projects": _projects, "members": _members, "keys": _keys, "limits": _limits, "lots": _lots}
-    of_owners |= {"reservations": _reservations}
-    for table, rows_of in of_owners.items():
-        tables.append((table, [row for owner in owners for row in await rows_of(connection, owner)]))
+    for table, rows_of in _BEFORE_ENDPOINTS.items():
+        tables.append((table, await _of_all(connection, owners, rows_of)))
+    tables.append(("endpoints", await _endpoints(connection)))
+    for table, rows_of in _AFTER_ENDPOINTS.items():
+        tables.append((table, await _of_all(connection, owners, rows_of)))
     return _HEAD + "".join(_entry(table, row) for table, rows in tables for row in rows)
 
 
@@ -154,13 +158,27 @@ def _key(owner: Organization, row: ApiKey, *, ambiguous: bool) -> Row:
     return ({"id": row.id} if ambiguous else {}) | {name: value for name, value in shown.items() if value is not None}
 
 
+async def _endpoints(connection: Connection) -> list[Row]:
+    """What another one falls back to stands before it."""
+    left = {row.id: row for row in await endpoints_store.endpoints(connection)}
+    rows = []
+    while left:
+        free = [row for row in left.values() if not any(rule.to in left for rule in row.fallbacks)]
+        for row in free or list(left.values()):
+            rows.append(await endpoints.view(connection, left.pop(row.id)))
+    return rows
+
+
 async def _limits(connection: Connection, owner: Organization) -> list[Row]:
     names = Counter(row.name for row in await _every_key(connection, owner))
+    mine = set(await endpoints_store.ids(connection, owner.id))
     models_known = set(await catalog.model_names(connection))
     rows = []
     for limit in await limits_store.limits(connection, owner.id):
         if limit.scope == "model" and limit.subject not in models_known:
             continue  # It outlives its model; a declaration of it would refer to nothing.
+        if limit.scope == "endpoint" and limit.subject not in ENDPOINTS and limit.subject not in mine:
+            continue
         shown = limits.view(owner, limit)
         if limit.scope == "key" and names[limit.name] != 1:
             shown["key"] = limit.subject  # Its name would not say which one is meant.
@@ -184,6 +202,17 @@ async def _reservations(connection: Connection, owner: Organization) -> list[Row
         moments = {"valid_from": row.valid_from.astimezone(UTC), "valid_until": row.valid_until.astimezone(UTC)}
         rows.append(reservations.view(owner, row) | moments)
     return rows
+
+
+_RowsOf = Callable[[Connection, Organization], Awaitable[list[Row]]]
+_BEFORE_ENDPOINTS: dict[str, _RowsOf] = {"projects": _projects, "members": _members}
+_AFTER_ENDPOINTS: dict[str, _RowsOf] = {
+    "keys": _keys, "limits": _limits, "lots": _lots, "reservations": _reservations
+}  # fmt: skip
+
+
+async def _of_all(connection: Connection, owners: list[Organization], rows_of: _RowsOf) -> list[Row]:
+    return [row for owner in owners for row in await rows_of(connection, owner)]
 
 
 def _entry(table: str, row: Row) -> str:
@@ -210,7 +239,7 @@ def _value(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"[{', '.join(_value(element) for element in value)}]"
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{_value(str(key))} = {_value(part)}" for key, part in value.items()) + " }"

@@ -13,7 +13,7 @@ from arkwright.basics.errors import Conflict, InvalidInput
 from arkwright.basics.ids import new_api_key, new_id, secret_sha256
 from arkwright.control import projects
 from arkwright.control.session import Change, Page, Session, given, missing, model_name, page, record, title
-from arkwright.store import catalog, tenancy
+from arkwright.store import catalog, endpoints, tenancy
 from arkwright.store.database import Connection
 from arkwright.store.tenancy import ApiKey, Organization
 
@@ -22,7 +22,7 @@ MODELS_MAX = 1_000
 
 
 class KeyFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A field left out stays as it is. `models` empty: every model; `expires_at` null: never."""
+    """A field left out stays as it is. `models` (or endpoints, by id) empty: all; `expires_at` null: never."""
 
     models: list[str] | UnsetType = UNSET
     expires_at: datetime | UnsetType | None = UNSET
@@ -94,7 +94,7 @@ async def create(session: Session, organization: Organization, spec: KeySpec) ->
         raise InvalidInput(
             f"expires_at {key.expires_at.isoformat()} has passed: a new key would never work", param="expires_at"
         )
-    await _refuse_unknown(session.connection, key.models)
+    await _refuse_unknown(session.connection, organization, key.models)
     await tenancy.insert_key(session.connection, key, secret_sha256(secret))
     told = secret if spec.secret is UNSET else None  # What the operator gave needs no telling.
     return await _record(session, organization, None, key, told)
@@ -124,7 +124,7 @@ async def update(session: Session, organization: Organization, before: ApiKey, f
     if "models" in wanted:
         wanted["models"] = sorted(set(wanted["models"]))
     after = _checked(msgspec.structs.replace(before, **wanted))
-    await _refuse_unknown(session.connection, sorted(set(after.models) - set(before.models)))
+    await _refuse_unknown(session.connection, organization, sorted(set(after.models) - set(before.models)))
     if after != before:
         await tenancy.update_key(session.connection, after)
     return await _record(session, organization, before, after)
@@ -163,9 +163,11 @@ def _checked(key: ApiKey) -> ApiKey:
     return key
 
 
-async def _refuse_unknown(connection: Connection, names: list[str]) -> None:
+async def _refuse_unknown(connection: Connection, organization: Organization, names: list[str]) -> None:
     """A name that no model has is a slip of the pen. What a key names already may be a model that was deleted since."""
-    known = set(await catalog.model_names(connection)) if names else set()
+    known: set[str] = set()
+    if names:
+        known |= {*await catalog.model_names(connection), *await endpoints.ids(connection, organization.id)}
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, sorted(known), n=1)

@@ -11,10 +11,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from arkwright.basics.clock import datetime_from_us, now_us
-from arkwright.basics.errors import Conflict, InvalidInput
+from arkwright.basics.errors import Conflict, InvalidInput, NotFound
 from arkwright.basics.ids import new_id
 from arkwright.basics.money import decimal_from_pico, pico_from_decimal
-from arkwright.control import keys, projects
+from arkwright.control import endpoints, keys, projects
 from arkwright.control.session import Change, Page, Session, given, missing, page, record
 from arkwright.domain import limits as windows
 from arkwright.domain.limits import BUDGET_MAX_PICO, CAP_MAX, DAY_US, ENDPOINTS, Limit, Scope
@@ -29,7 +29,8 @@ SUBJECTS: tuple[Scope, ...] = ("project", "key", "endpoint", "model")
 
 
 class LimitSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """At most one of project, key, endpoint and model; none of them: the organization as a whole.
+    """At most one of project, key, endpoint and model; none of them: the organization as a whole. An endpoint is one
+    that it may call (`ep-…`), or one of the API, such as `chat.completions`.
 
     A cap left out stays as it is; null takes it away. Budgets are decimal strings in the organization's currency, for
     days and months of UTC.
@@ -190,10 +191,20 @@ async def _subject(connection: Connection, organization: Organization, spec: Lim
         key = await keys.get(connection, organization, reference)
         return scope, key.id, key.name or "…" + key.hint
     if scope == "endpoint" and reference not in ENDPOINTS:
-        raise InvalidInput(f"there is no endpoint {reference[:200]!r}: {', '.join(ENDPOINTS)}", param="endpoint")
+        reference = await _endpoint_id(connection, organization, reference)
     if scope == "model" and await catalog.model(connection, reference) is None:
         raise missing("model", reference)
     return scope, reference, reference
+
+
+async def _endpoint_id(connection: Connection, organization: Organization, reference: str) -> str:
+    """Of one that the organization may call."""
+    try:
+        return (await endpoints.get(connection, reference, organization)).id
+    except NotFound:
+        raise InvalidInput(
+            f"there is no endpoint {reference[:200]!r}: an ep-… of it, or {', '.join(ENDPOINTS)}", param="endpoint"
+        ) from None
 
 
 def _cap(field: str, value: Any) -> int | None:

@@ -7,10 +7,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from arkwright.basics.errors import Conflict, InvalidInput
-from arkwright.basics.ids import new_id
+from arkwright.basics.ids import ENDPOINT_ID, new_id
 from arkwright.control.session import Change, Page, Session, given, missing, model_name, page, record
 from arkwright.domain.catalog import ModelKind
-from arkwright.store import catalog
+from arkwright.store import catalog, endpoints
 from arkwright.store.catalog import Model
 from arkwright.store.database import Connection
 
@@ -67,8 +67,14 @@ async def ensure(session: Session, spec: ModelSpec) -> Change:
 
 
 async def delete(session: Session, reference: str) -> Change:
-    """Customers get 404 from then on. Its prices and charges stay."""
+    """Customers get 404 from then on. Its prices and charges stay. Raises Conflict while an endpoint leads to it."""
     model = await get(session.connection, reference)
+    leading = {
+        *await endpoints.naming(session.connection, model=model.name),
+        *await endpoints.naming(session.connection, to=model.name),
+    }
+    if leading:
+        raise Conflict(f"{', '.join(sorted(leading))} lead to {model.name!r}; change or delete these endpoints first")
     await catalog.delete_model(session.connection, model.id)
     return await record(session, "model", model.name, id=model.id, before=view(model), after=None)
 
@@ -104,6 +110,8 @@ def _blank(fields: ModelFields) -> Model:
     assert isinstance(fields, ModelSpec)
     if fields.context_tokens is UNSET:
         raise InvalidInput("a model needs its context_tokens", param="context_tokens")
+    if ENDPOINT_ID.fullmatch(fields.name):
+        raise InvalidInput("a model's name is not in the form of an endpoint's id", param="name")
     return Model(
         id=new_id("model"),
         name=model_name(fields.name),

@@ -11,7 +11,7 @@ from arkwright.basics import secrets
 from arkwright.basics.errors import Conflict, InvalidInput
 from arkwright.basics.ids import new_id
 from arkwright.control.session import Change, Page, Session, missing, page, record, word
-from arkwright.store import catalog
+from arkwright.store import catalog, endpoints
 from arkwright.store.catalog import Provider
 from arkwright.store.database import Connection
 
@@ -93,6 +93,9 @@ async def delete(session: Session, reference: str) -> Change:
         raise Conflict(
             f"provider {provider.name!r} still serves {', '.join(models)}; move or delete these models first"
         )
+    sending = await endpoints.naming(session.connection, side="provider", place=provider.name)
+    if sending:
+        raise Conflict(f"{', '.join(sending)} send requests to {provider.name!r}; change these endpoints first")
     await catalog.delete_provider(session.connection, provider.id)
     return await record(session, "provider", provider.name, id=provider.id, before=view(provider), after=None)
 

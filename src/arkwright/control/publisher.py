@@ -7,7 +7,7 @@ that workers poll is raised after the file is in place.
 import asyncio
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -17,12 +17,13 @@ from arkwright.basics.clock import datetime_from_us, now_us, us_from_datetime
 from arkwright.domain import snapshot as snapshots
 from arkwright.domain.catalog import Model, Target
 from arkwright.domain.discounts import Discount
+from arkwright.domain.endpoints import Endpoint, Place
 from arkwright.domain.limits import share
 from arkwright.domain.snapshot import Snapshot
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.host import limit_words
 from arkwright.host.leases import LeaseWords
-from arkwright.store import discounts, limits, lots, pricing, reservations
+from arkwright.store import discounts, endpoints, limits, lots, pricing, reservations
 from arkwright.store.database import Connection, Database, load_queries
 
 CHANNEL = "arkwright_config"
@@ -96,17 +97,20 @@ async def build(connection: Connection, host: str, at_us: int) -> Snapshot:
     ]
     keys = {row.secret_sha256: _key(row) async for row in _queries.keys(connection)}
     hosts = await limits.hosts(connection, host)
+    places = await _places(connection, host, hosts)
+    models = await _models(connection, places)
     return Snapshot(
         version=0,
         built_at_us=at_us,
         organizations={organization.id: organization for organization in organizations},
         keys=keys,
-        models=await _models(connection, host, hosts),
+        models={name: model for name, (model, _) in models.items()},
         prices=tuple(await pricing.in_force(connection, datetime_from_us(at_us))),
         limits=tuple(await limits.limits(connection)),
         hosts=hosts,
         lots=await lots.usable(connection, at_us),
         reservations=await reservations.usable(connection, at_us, rows=limit_words.ROWS),
+        endpoints=await _endpoints(connection, places, models),
     )
 
 
@@ -124,29 +128,87 @@ def _key(row: Any) -> Key:
     return Key(row.id, row.organization_id, row.project_id, frozenset(row.models), expires_at_us, row.disabled)
 
 
-async def _models(connection: Connection, host: str, hosts: int) -> dict[str, Model]:
-    by_provider = {row.id: row async for row in _queries.providers(connection)}
-    by_deployment: dict[str, list[Any]] = {}
+class _Places(NamedTuple):
+    """Whatever serves: providers by id, ready replicas by the id of their deployment. `hosts`: how many share them."""
+
+    providers: dict[str, Any]
+    replicas: dict[str, list[Any]]
+    hosts: int
+
+    def of_model(self, row: Any) -> tuple[Target, ...]:
+        if row.provider_id is not None:
+            return (_provider_target(self.providers[row.provider_id], row.upstream_name, self.hosts),)
+        return tuple(_replica_target(one, row.upstream_name) for one in self.replicas.get(row.deployment_id, ()))
+
+    def of(self, place: Place, upstream_name: str) -> tuple[Target, ...]:
+        """Of a place that is called by name. One that names a model of the upstream is a target of its own.
+
+        A deployment calls its model by its own name, unless it is told another; a provider as the model's own provider.
+        """
+        model = place.upstream_name or place.deployment or upstream_name
+        if place.provider:
+            made = [
+                _provider_target(row, model, self.hosts)
+                for row in self.providers.values()
+                if row.name == place.provider
+            ]
+        else:
+            rows = [row for group in self.replicas.values() for row in group if row.name == place.deployment]
+            made = [_replica_target(row, model) for row in rows]
+        if place.upstream_name:
+            made = [msgspec.structs.replace(target, id=f"{target.id}/{model}") for target in made]
+        return tuple(made)
+
+
+async def _places(connection: Connection, host: str, hosts: int) -> _Places:
+    replicas: dict[str, list[Any]] = {}
     async for row in _queries.ready_replicas(connection, host=host):
-        by_deployment.setdefault(row.deployment_id, []).append(row)
+        replicas.setdefault(row.deployment_id, []).append(row)
+    return _Places({row.id: row async for row in _queries.providers(connection)}, replicas, hosts)
+
+
+async def _models(connection: Connection, places: _Places) -> dict[str, tuple[Model, str]]:
+    """By name, each with what its upstream calls it."""
     models = {}
     async for row in _queries.models(connection):
-        if row.provider_id is not None:
-            targets = [_provider_target(by_provider[row.provider_id], row.upstream_name, hosts)]
-        else:
-            targets = [
-                _replica_target(replica, row.upstream_name) for replica in by_deployment.get(row.deployment_id, [])
-            ]
-        models[row.name] = Model(
+        model = Model(
             id=row.id,
             name=row.name,
             kind=row.kind,
             created_at_us=us_from_datetime(row.created_at),
             context_tokens=row.context_tokens,
             max_output_tokens=row.max_output_tokens,
-            targets=tuple(targets),
+            targets=places.of_model(row),
         )
+        models[row.name] = (model, row.upstream_name)
     return models
+
+
+async def _endpoints(
+    connection: Connection, places: _Places, models: dict[str, tuple[Model, str]]
+) -> dict[str, Endpoint]:
+    found = {}
+    for row in await endpoints.endpoints(connection):
+        upstream_name = models[row.model][1]
+        members = [(member.weight, places.of(member, upstream_name)) for member in row.members]
+        found[row.id] = Endpoint(
+            id=row.id,
+            name=row.name,
+            model=row.model,
+            created_at_us=us_from_datetime(row.created_at),
+            organization_id=row.organization_id or "",
+            organizations=frozenset(row.organizations),
+            state=row.state,
+            members=tuple(members) if row.members else None,
+            mirror=places.of(row.mirror, upstream_name) if row.mirror is not None else (),
+            mirror_share_bp=row.mirror.share_bp if row.mirror is not None else 0,
+            fallbacks=row.fallbacks,
+            guard=row.guard,
+            region=row.region,
+            hedged=row.hedged,
+            sticky=row.sticky,
+        )
+    return found
 
 
 def _provider_target(provider: Any, upstream_name: str, hosts: int) -> Target:

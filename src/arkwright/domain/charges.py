@@ -54,6 +54,7 @@ class Charge(msgspec.Struct, frozen=True):
     attempts: list[dict[str, Any]]
     incarnation: str
     sequence: int
+    endpoint_id: str = ""
 
     @property
     def usage(self) -> Usage:
@@ -97,11 +98,16 @@ def charge_of(incarnation: str, sequence: int, settled: Settled) -> Charge:
         _attempts(settled) if settled.attempts else [],
         incarnation,
         sequence,
+        settled.endpoint_id,
     )
 
 
 def _attempts(settled: Settled) -> list[dict[str, Any]]:
+    """Texts of an attempt are an upstream's, too."""
     found: list[dict[str, Any]] = msgspec.to_builtins(list(settled.attempts))
+    for attempt in found:
+        for name in ("target", "upstream_model"):
+            attempt[name] = attempt[name].replace("\0", "\ufffd")
     return found
 
 
@@ -132,7 +138,7 @@ _until_lines_of = attrgetter(
 )
 _TEXTS = (
     "organization_id", "organization_class", "industry", "project_id", "key_id", "endpoint", "model", "target",
-    "upstream_model", "upstream_request_id", "finish", "usage_source", "currency", "price_version",
+    "upstream_model", "upstream_request_id", "finish", "usage_source", "currency", "price_version", "endpoint_id",
 )  # fmt: skip
 _texts_of = attrgetter(*_TEXTS, "circumstances.service_tier", "circumstances.resolution")
 

@@ -109,6 +109,7 @@ class Settled(msgspec.Struct, frozen=True, omit_defaults=True, tag="settled"):
     granted_pico: int = 0
     draws: tuple[Draw, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+    endpoint_id: str = ""  # Of the one that was called, should one have been.
 
 
 class Voided(msgspec.Struct, frozen=True, omit_defaults=True, tag="voided"):
@@ -122,6 +123,7 @@ class Voided(msgspec.Struct, frozen=True, omit_defaults=True, tag="voided"):
     model: str = ""
     target: str = ""
     attempts: tuple[Attempt, ...] = ()  # Only where one of them may have cost the operator something.
+    mirrored: bool = False  # No request of a customer, but a copy of one for a shadow: an event of its own.
 
 
 Record = Opened | Intent | Settled | Voided

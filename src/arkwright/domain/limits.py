@@ -34,8 +34,8 @@ CAP_MAX = 10**15
 class Limit(msgspec.Struct, frozen=True, omit_defaults=True):
     """One limit of an organization; a cap that is None does not limit. `name`: what people call what is limited.
 
-    `subject`: the id of a project or key, the name of an endpoint (as charges have it) or of a model; empty for the
-    organization itself. `row`: where a host counts it.
+    `subject`: the id of a project or key, the name of a model; for an endpoint its id (`ep-…`), or the name of an
+    endpoint of the API (as charges have it). Empty for the organization itself. `row`: where a host counts it.
     """
 
     id: str
@@ -50,9 +50,11 @@ class Limit(msgspec.Struct, frozen=True, omit_defaults=True):
     budget_daily_pico: int | None = None
     budget_monthly_pico: int | None = None
 
-    def covers(self, project_id: str, key_id: str, endpoint: str, model: str) -> bool:
-        """Whether a request of the organization counts here."""
-        mine = {"project": project_id, "key": key_id, "endpoint": endpoint, "model": model}
+    def covers(self, project_id: str, key_id: str, endpoint: str, model: str, endpoint_id: str = "") -> bool:
+        """Whether a request of the organization counts here; `endpoint_id`: of the one it called, if it called one."""
+        if self.scope == "endpoint":
+            return self.subject in (endpoint, endpoint_id)
+        mine = {"project": project_id, "key": key_id, "model": model}
         return self.scope == "organization" or mine[self.scope] == self.subject
 
 

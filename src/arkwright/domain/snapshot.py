@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from arkwright.domain.catalog import Model
+from arkwright.domain.endpoints import Endpoint
 from arkwright.domain.key_table import KeyTable, Packed, pack
 from arkwright.domain.limits import Limit
 from arkwright.domain.lots import Lot
@@ -29,6 +30,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     hosts: int = 1  # How many share every limit.
     lots: tuple[Lot, ...] = ()  # Every lot usable now or later that is not used up.
     reservations: tuple[Reservation, ...] = ()  # Of now and to come.
+    endpoints: dict[str, Endpoint] = {}  # By id.
     packed_keys: Packed = Packed()  # How `keys` are written; a snapshot in memory has them in `keys` alone.
 
 

@@ -21,7 +21,7 @@ from arkwright.basics.ids import secret_sha256
 from arkwright.basics.money import decimal_from_pico
 from arkwright.domain.catalog import Model
 from arkwright.domain.lots import Lengths
-from arkwright.domain.pricing import Terms
+from arkwright.domain.pricing import Terms, worst_case
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.holds import SLICE_TOKENS, SLICE_TOKENS_MIN, Hold
@@ -45,7 +45,10 @@ class Principal(NamedTuple):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Who asks for what, and the bounds that its hold is computed from. `bounded`: the caller named the output's."""
+    """Who asks for what, and the bounds that its hold is computed from. `bounded`: the caller named the output's.
+
+    `stoppable`: whoever serves can be stopped, so that less than the worst case may be held.
+    """
 
     principal: Principal
     model: Model
@@ -53,6 +56,8 @@ class Wanted(msgspec.Struct, frozen=True):
     input_tokens_max: int
     output_tokens_max: int
     bounded: bool
+    endpoint_id: str = ""
+    stoppable: bool = False
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -68,6 +73,7 @@ class Admitted(msgspec.Struct, frozen=True):
     permit: Permit
     hold: Hold | None
     cover: Cover = NO_COVER
+    endpoint_id: str = ""
 
     @property
     def hold_pico(self) -> int:
@@ -148,7 +154,7 @@ class Admission:
         self._lots = lots
         self._limits = Limits(state, permits)
         self._reservations = Reservations(permits, state.hosts)
-        self._tariffs: dict[tuple[str, str, str], Tariff] = {}
+        self._tariffs: dict[tuple[str, str, str, str], Tariff] = {}
 
     def admit(self, wanted: Wanted, *, leases_ready: bool) -> Admitted | Refused:
         """Count the request in every limit and hold what it may cost, or change nothing."""
@@ -165,7 +171,7 @@ class Admission:
             raise Unavailable(
                 "Balances are still being loaded. Try again in a moment.", code="starting", retry_after_s=1
             )
-        sliced = tariff.stoppable and throughput is None and (group.limited or cost.counts)
+        sliced = wanted.stoppable and throughput is None and (group.limited or cost.counts)
         output = most if bounded or not sliced else min(most, SLICE_TOKENS)
         while True:
             cost_pico = cost(input_tokens, output)
@@ -176,13 +182,18 @@ class Admission:
                 taken = self._permits.take(group, cost_pico=cost_pico, tokens=tokens, at_us=at_us)
             if isinstance(taken, Permit):
                 hold = None if output == most else self._hold(wanted, cost, taken, output)
-                return Admitted(principal, model, terms, taken, hold, cost.cover)
+                return Admitted(principal, model, terms, taken, hold, cost.cover, wanted.endpoint_id)
             others = cost.give_back() and taken.kind == "balance"
             less = self._less(output) if sliced else 0
             if not less or taken.held or taken.kind not in MONEY:
                 error = self._in_words(taken, wanted, tariff.coverage, Offer(cost_pico, tokens, output), at_us)
                 return Refused(error, taken.held or others, group)
             output = less
+
+    def most_pico(self, wanted: Wanted) -> int:
+        """The most that such a request can cost by the price of now, whoever pays for it. Holds nothing."""
+        extents = self._state.extents(self.tariff(wanted).terms(now_us()))
+        return worst_case(extents, wanted.input_tokens_max, wanted.output_tokens_max)
 
     def _throughput(self, wanted: Wanted, at_us: int) -> Taken | LimitExceeded | None:
         """Reserved throughput, where there is some: all that the request may use of it."""
@@ -196,13 +207,13 @@ class Admission:
     def tariff(self, wanted: Wanted) -> Tariff:
         """What holds for every request of this caller, endpoint and model."""
         key, model = wanted.principal.key, wanted.model
-        kind = (key.id, wanted.endpoint, model.name)
+        kind = (key.id, wanted.endpoint, model.name, wanted.endpoint_id)
         found = self._tariffs.get(kind)
         if found is None:
             if len(self._tariffs) >= TARIFFS_MAX:
                 self._tariffs.clear()
             organization = wanted.principal.organization
-            coverage = self._limits.of(organization, key, wanted.endpoint, model.name)
+            coverage = self._limits.of(organization, key, wanted.endpoint, model.name, wanted.endpoint_id)
             found = self._tariffs[kind] = Tariff(self._state, organization, model, coverage, self._lots)
         return found
 

@@ -116,7 +116,7 @@ class Charging:
         """Write down what is about to be sent. Raises Unavailable, and returns the hold, when it can't be written."""
         journal = self._journal
         if journal is None or journal.failed is not None:
-            self._release(admitted)
+            self.release(admitted)
             raise unrecorded()
         principal, terms = admitted.principal, admitted.terms
         intent = records.Intent(
@@ -159,7 +159,7 @@ class Charging:
             served.streamed, served.status, served.finish, served.ttft_us,
             usage, metered.source,
             terms.price.currency, terms.price.id, charge.lines, amount, uncollected,
-            circumstances, charge.granted_pico, charge.draws, served.attempts,
+            circumstances, charge.granted_pico, charge.draws, served.attempts, admitted.endpoint_id,
         )  # fmt: skip
         assert self._journal is not None, "settled without an intent"
         if self.journeys is not None:
@@ -180,7 +180,19 @@ class Charging:
 
         `attempts`: what was tried, where a try may have cost the operator something.
         """
-        self._release(admitted)
+        self.release(admitted)
+        self.record_void(admitted, exchange, status, reason, target, attempts)
+
+    def record_void(
+        self,
+        admitted: Admitted,
+        exchange: Exchange,
+        status: int,
+        reason: str,
+        target: str = "",
+        attempts: tuple[records.Attempt, ...] = (),
+    ) -> None:
+        """The same for a request whose hold was given back already."""
         if self.journeys is not None:
             self.journeys.voided(exchange, status, target, attempts)
         assert self._journal is not None, "voided without an intent"
@@ -197,6 +209,15 @@ class Charging:
             )
             self._journal.append(records.encode(voided))
 
+    def note_copy(self, admitted: Admitted, event_id: bytes, attempt: records.Attempt) -> None:
+        """Write down what a copy of an admitted request cost. It is charged nowhere."""
+        if self._journal is not None and self._journal.failed is None:
+            organization_id, model = admitted.principal.organization.id, admitted.model.name
+            copied = records.Voided(
+                event_id, now_us(), organization_id, attempt.status, "mirrored", model, attempt.target, (attempt,), True
+            )
+            self._journal.append(records.encode(copied))
+
     def _collect(self, admitted: Admitted, amount_pico: int, usage: Usage) -> int:
         """Close the permit; returns what the payer's money does not cover.
 
@@ -206,7 +227,8 @@ class Charging:
         tokens = usage.all_input_tokens + usage.all_output_tokens
         return amount_pico - self.permits.settle(admitted.permit, amount_pico=asked_pico, tokens=tokens)
 
-    def _release(self, admitted: Admitted) -> None:
+    def release(self, admitted: Admitted) -> None:
+        """Give back what is held. It is on the caller that the request ends, or is admitted again."""
         self.permits.give_back(admitted.permit)
         if self.lots is not None:
             self.lots.release(admitted.cover)

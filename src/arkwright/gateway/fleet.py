@@ -186,14 +186,14 @@ class Fleet:
             self._troubled.discard(target_id)
 
     def _by_weight(self, able: list[Target], weights: dict[str, int], affinity: Affinity, now_us: int) -> list[Target]:
-        """Chance gives each deployment or provider its share; within one, the best target is taken."""
-        shares: dict[str, int] = {}
+        """Chance gives each deployment, or model of a provider, its share; within one, the best target is taken."""
+        shares: dict[tuple[str, str], int] = {}
         for target in able:
-            shares[target.name] = shares.get(target.name, 0) + weights[target.id]
+            shares[_place(target)] = shares.get(_place(target), 0) + weights[target.id]
         drawn = self._random.choices(list(shares), list(shares.values()))[0]
-        mine = [target for target in able if target.name == drawn]
+        mine = [target for target in able if _place(target) == drawn]
         ranked = self._roomy(order(mine, affinity, self._outlook, now_us), mine)
-        return ranked + [target for target in able if target.name != drawn]
+        return ranked + [target for target in able if _place(target) != drawn]
 
     def _roomy(self, ranked: list[Target], able: list[Target]) -> list[Target]:
         """Whoever has no room comes after one that has, though it was not drawn."""
@@ -286,3 +286,7 @@ class Fleet:
             policy = KEPT_ALIVE if target.traits.on_disconnect == "stop" else POLICY
             standing = self._standings[target.id] = Standing(target.base_url, policy)
         return standing
+
+
+def _place(target: Target) -> tuple[str, str]:
+    return target.name, target.upstream_model

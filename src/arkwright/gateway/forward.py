@@ -65,6 +65,7 @@ class Forward:
         self._exchange = exchange
         self._admitted = admitted
         self._model = admitted.model
+        self._ask = ask
         self._planner = ask.planner
         self._route = ask.route
         self._ticket = ticket
@@ -72,7 +73,7 @@ class Forward:
         tried = {one.target.id for one in failed}
         chosen = worker.fleet.choose(ask.route, self._affinity)
         self._targets = sorted(chosen, key=lambda target: target.id in tried) if tried else chosen
-        self._attempts = [one.record for one in failed]  # Those that are over.
+        self._attempts = [*ask.tried, *(one.record for one in failed)]  # Those that are over.
         self._try: Try | None = None  # The last one that was made.
         self._rival: Try | None = None  # Asked beside it.
         self._kept: Continuation | None = None  # Of a stream that others may go on with.
@@ -81,9 +82,7 @@ class Forward:
         self._patience: asyncio.TimerHandle | None = None  # How long a client that hung up is read on for.
         self._ttft_us: int | None = None
         self._full = False  # The client does not read as fast as the target writes.
-        self._ended = False
-        self._disconnected = False
-        self._dry = False  # The money ran out.
+        self._ended = self._disconnected = self._dry = False  # Dry: the money ran out.
         exchange.on_disconnect = self._on_disconnect
         exchange.on_full = self._on_full
         exchange.on_drained = self._on_drained
@@ -140,9 +139,9 @@ class Forward:
             self._hedge_soon(one)
 
     def _pause_or_give_up(self, error: ArkwrightError | None) -> None:
-        """Ask all targets once more, where that may help; tell the client otherwise."""
-        loop = self._worker.loop
-        pause_s = None if self._disconnected else self._rounds.pause_s(self._route, self._try, loop.time())
+        """Ask all targets once more, where that may help, and nobody else serves; give up otherwise."""
+        loop, over = self._worker.loop, self._disconnected or self._worker.fallbacks.may(self._ask, error)
+        pause_s = None if over else self._rounds.pause_s(self._route, self._try, loop.time())
         if pause_s is None:
             self._give_up(error or self._worker.fleet.unavailable(self._route))
         else:
@@ -169,6 +168,8 @@ class Forward:
         """Nothing more comes. Nothing was delivered: nothing is billed. Otherwise only what was delivered is."""
         if self._exchange.begun:
             self._fail_in_stream(error)
+        elif not self._disconnected and self._worker.fall_back(self._ask, self._admitted, error, self._attempts):
+            self._end()  # Another model serves.
         else:
             self._void(error.status, error.message)
             self._exchange.fail(error)

@@ -30,12 +30,12 @@ class Limits:
         self._state = state
         self._permits = permits
 
-    def of(self, organization: Organization, key: Key, endpoint: str, model: str) -> Coverage:
+    def of(self, organization: Organization, key: Key, endpoint: str, model: str, endpoint_id: str = "") -> Coverage:
         """Worked out from all the organization's limits: to be kept for all requests of the kind."""
         covering = tuple(
             limit
             for limit in self._state.limits.get(organization.id, ())
-            if limit.covers(key.project_id, key.id, endpoint, model)
+            if limit.covers(key.project_id, key.id, endpoint, model, endpoint_id)
         )
         lines = [line_of(limit, self._state.hosts) for limit in covering]
         group = self._permits.group(organization.lease_row, lines, prepaid=organization.billing == "prepaid")

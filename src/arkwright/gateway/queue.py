@@ -163,6 +163,8 @@ class Queue:
         full = line.queue.full_for(ask.principal.organization.id, len(ask.exchange.body))
         if full is not None:
             error = self._full(line, full)
+            if self._worker.fall_back(ask, admitted, error, ask.tried):
+                return
             self._void(ticket, error.status, error.message)
             raise error
 
@@ -353,6 +355,11 @@ class Queue:
             return  # It is gone: whoever waits for it does so to his deadline, or until it is back.
         if route.targets == ask.route.targets or ticket.retries or ticket.deadline is None:
             return
+        # What was admitted is served as that: by its model, and by whom it was held enough for.
+        if ask.route.hops or route.model.name != ask.model.name:
+            return
+        if ticket.admitted.hold is not None and not route.stoppable:
+            return
         due = ticket.deadline.at
         self.left(ticket)
         ticket.ask = ask._replace(route=route)
@@ -365,6 +372,9 @@ class Queue:
         self._void(ticket, 499, "client hung up while it waited")
 
     def _refuse(self, ticket: Ticket, error: ArkwrightError) -> None:
+        ticket.ask.exchange.on_disconnect = None
+        if self._worker.fall_back(ticket.ask, ticket.admitted, error, ticket.ask.tried):
+            return
         self._void(ticket, error.status, error.message)
         ticket.ask.exchange.fail(error)
 

@@ -32,10 +32,10 @@ class Rooms:
         row = self._row(target)
         if self._places is not None and row is not None:
             return self._places.take(row, count, target.capacity, now_ns, since_ns)
-        taken = self._alone.get(target.id, 0) + count
+        taken = self._alone.get(_where(target), 0) + count
         if taken > target.capacity:
             return False
-        self._alone[target.id] = taken
+        self._alone[_where(target)] = taken
         return True
 
     def give_back(self, target: Target, count: int) -> None:
@@ -43,7 +43,7 @@ class Rooms:
         if self._places is not None and row is not None:
             self._places.give_back(row, count)
         else:
-            self._alone[target.id] = self._alone.get(target.id, 0) - count
+            self._alone[_where(target)] = self._alone.get(_where(target), 0) - count
 
     def wait(self, target: Target, since_ns: int, now_ns: int) -> None:
         row = self._row(target)
@@ -57,4 +57,9 @@ class Rooms:
             self._places = None
 
     def _row(self, target: Target) -> int | None:
-        return None if self._places is None else self._places.row(target.id)
+        return None if self._places is None else self._places.row(_where(target))
+
+
+def _where(target: Target) -> str:
+    """Two models of one provider are two targets (`id/model`), and share its capacity."""
+    return target.id.partition("/")[0]

@@ -3,13 +3,14 @@
 Replaced as a whole when a new snapshot arrives; a request keeps the state it was admitted under.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arkwright.basics.secrets import open_sealed
 from arkwright.domain import snapshot as snapshots
 from arkwright.domain.catalog import Model, Target
+from arkwright.domain.endpoints import Endpoint
 from arkwright.domain.limits import Limit
 from arkwright.domain.lots import Lot, ordered
 from arkwright.domain.metering import ONLINE, Circumstances, Mode
@@ -31,6 +32,7 @@ class State:
         self.organizations: dict[str, Organization] = snapshot.organizations
         self.keys: Mapping[bytes, Key] = snapshot.keys
         self.models: dict[str, Model] = snapshot.models
+        self.endpoints: dict[str, Endpoint] = snapshot.endpoints
         self.hosts = snapshot.hosts
         self.limits: dict[str, list[Limit]] = {}  # By organization.
         for limit in snapshot.limits:
@@ -52,6 +54,13 @@ class State:
             self._reservations.setdefault((reservation.organization_id, reservation.model), []).append(reservation)
         for price in sorted(snapshot.prices, key=lambda price: price.valid_from_us):
             self._prices.setdefault((price.model, price.currency), []).append(price)
+
+    def targets(self) -> Iterator[Target]:
+        """All that requests may be sent to; some more than once."""
+        for model in self.models.values():
+            yield from model.targets
+        for endpoint in self.endpoints.values():
+            yield from endpoint.targets
 
     def price(self, model: str, currency: str, at_us: int) -> PriceVersion | None:
         """The version valid at that moment; None when the model has no price in that currency."""

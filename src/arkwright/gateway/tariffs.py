@@ -17,10 +17,8 @@ UNPRICED = "unpriced"  # The price version on charges of the operator's own traf
 
 
 class Tariff:
-    """`stoppable`: every target of the model can be stopped, so that less than the worst case may be held."""
-
     __slots__ = ("_cost", "_lots", "_model", "_organization", "_plain", "_price", "_since_us", "_state", "_until_us",
-                 "coverage", "stoppable")  # fmt: skip
+                 "coverage")  # fmt: skip
 
     def __init__(
         self, state: State, organization: Organization, model: Model, coverage: Coverage, lots: Lots | None
@@ -34,7 +32,6 @@ class Tariff:
         self._cost: Cost | None = None
         self._plain = not organization.free_only and (lots is None or not state.has_lots(organization.id))
         self.coverage = coverage
-        self.stoppable = all(target.traits.on_disconnect == "stop" for target in model.targets)
 
     def terms(self, at_us: int) -> Terms:
         """The price and the discount of that moment. Raises Unavailable for a customer without a price."""

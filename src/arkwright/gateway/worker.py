@@ -5,7 +5,7 @@ Holds the last snapshot, the journal, the lease slot and the pools of upstream c
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from arkwright import __version__
 from arkwright.basics.errors import ArkwrightError, Unavailable
 from arkwright.basics.settings import Settings
 from arkwright.domain.catalog import Model, Target, Traits
+from arkwright.domain.journal import Attempt
 from arkwright.gateway import pump as pumps
 from arkwright.gateway import traces
 from arkwright.gateway.access_log import AccessLog
@@ -21,12 +22,14 @@ from arkwright.gateway.admission import Admission, Admitted, Principal, Refused,
 from arkwright.gateway.charging import Charging, unrecorded
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.fallbacks import Fallbacks
 from arkwright.gateway.fleet import Fleet
 from arkwright.gateway.forward import Forward
 from arkwright.gateway.hedging import Hedging
 from arkwright.gateway.idempotency import IDEMPOTENCY_KEY, Idempotency
 from arkwright.gateway.journeys import Journeys
 from arkwright.gateway.metrics import Metrics, host_families
+from arkwright.gateway.mirror import Mirrors
 from arkwright.gateway.plan import Planner
 from arkwright.gateway.queue import Queue, Ticket
 from arkwright.gateway.routes import Route
@@ -93,6 +96,22 @@ class Ask(NamedTuple):
     again: "Callable[[State, Exchange, Principal, Route | None], Ask]"  # Makes the ask anew, for another route.
     service_tier: str = "auto"  # As the caller names it.
     calls: int = 1  # How many a target that counts one choice only is asked at once.
+    tried: tuple[Attempt, ...] = ()  # Along the routes before this one.
+
+
+def _wanted(ask: Ask) -> Wanted:
+    context = ask.model.context_tokens
+    limit = (ask.model.max_output_tokens or context) if ask.output_tokens_max is None else ask.output_tokens_max
+    return Wanted(
+        ask.principal,
+        ask.model,
+        ask.endpoint,
+        min(ask.input_tokens_max, context * ask.choices),
+        min(limit, context) * ask.choices,
+        ask.output_tokens_max is not None,
+        ask.route.endpoint_id,
+        ask.route.stoppable,
+    )
 
 
 class Worker:
@@ -122,6 +141,8 @@ class Worker:
         self.queue = Queue(self)
         self.fleet = Fleet(loop.time, self.queue.freed, self.metrics.breaker)
         self.hedging = Hedging()
+        self.fallbacks = Fallbacks(self)
+        self.mirrors = Mirrors(self)
         self._start = self._begin  # Bound once, not for each request.
         self._words = words
         self._slot = slot
@@ -151,8 +172,8 @@ class Worker:
         self._upstreams.clear()
         if self.lanes is not None:
             self.lanes.forget()
-        self.metrics.forget_but(target for model in state.models.values() for target in model.targets)
-        self.fleet.keep(target for model in state.models.values() for target in model.targets)
+        self.metrics.forget_but(state.targets())
+        self.fleet.keep(state.targets())
         self._slot.loaded_version = state.version
         self.queue.renew(state)
 
@@ -198,38 +219,49 @@ class Worker:
 
     def dispatch(self, ask: Ask) -> None:
         """The same for a request that is known to be carried out here and now."""
-        if not ask.route.targets:
-            raise Unavailable(
-                f"The model `{ask.model.name}` has no running replica. Try again in a moment.",
-                code="model_unavailable",
-                retry_after_s=2,
-            )
+        if ask.route.fallbacks or not ask.route.targets:
+            ask = self.fallbacks.before(ask)
         self._admit(ask, self.loop.time() + HOLD_WAIT_S)
 
-    def _admit(self, ask: Ask, wait_until: float) -> None:
+    def admit(self, ask: Ask, wait_until: float = 0.0) -> Admitted | None:
+        """Decide and write down; what is admitted is to `enter`. None: not yet, so ask again until `wait_until`.
+
+        Raises an ArkwrightError when it may not run, and nothing is held.
+        """
         assert self._admission is not None, "a request of a model without a state"
-        context = ask.model.context_tokens
-        limit = (ask.model.max_output_tokens or context) if ask.output_tokens_max is None else ask.output_tokens_max
-        wanted = Wanted(
-            ask.principal,
-            ask.model,
-            ask.endpoint,
-            min(ask.input_tokens_max, context * ask.choices),
-            min(limit, context) * ask.choices,
-            ask.output_tokens_max is not None,
-        )
-        admitted = self._admission.admit(wanted, leases_ready=self._words.ready)
+        admitted = self._admission.admit(_wanted(ask), leases_ready=self._words.ready)
         if isinstance(admitted, Refused) and admitted.held and self.loop.time() < wait_until:
-            self.loop.call_later(HOLD_POLL_S, self._admit_again, ask, wait_until)
-            return
+            return None
         ask.exchange.limits = self._admission.header_lines(admitted)
         if isinstance(admitted, Refused):
             raise admitted.error
         self.charging.intend(admitted, ask.exchange)
+        return admitted
+
+    def enter(self, ask: Ask, admitted: Admitted) -> None:
+        """Send an admitted request on its way. Raises an ArkwrightError, and voids it, when too many wait."""
         self.queue.enter(ask, admitted, self._start)
+
+    def fall_back(self, ask: Ask, admitted: Admitted, error: ArkwrightError, tried: Sequence[Attempt]) -> bool:
+        """Nothing of the route served a request, and nothing was said of it yet: see `Fallbacks.after`."""
+        return bool(ask.route.fallbacks) and self.fallbacks.after(ask, admitted, error, tried)
+
+    def most_pico(self, ask: Ask) -> int:
+        """The most that a request can cost."""
+        assert self._admission is not None, "a request of a model without a state"
+        return self._admission.most_pico(_wanted(ask))
+
+    def _admit(self, ask: Ask, wait_until: float) -> None:
+        admitted = self.admit(ask, wait_until)
+        if admitted is None:
+            self.loop.call_later(HOLD_POLL_S, self._admit_again, ask, wait_until)
+        else:
+            self.enter(ask, admitted)
 
     def _begin(self, ask: Ask, admitted: Admitted, ticket: Ticket | None) -> None:
         Forward(self, ask, admitted, ticket=ticket).start()
+        if ask.route.mirror:
+            self.mirrors.copy(ask, admitted)
 
     def _admit_again(self, ask: Ask, wait_until: float) -> None:
         if not ask.exchange.open:
@@ -316,7 +348,7 @@ class Worker:
         )
 
     def _load_by_target(self) -> dict[tuple[str, str], int]:
-        targets = [] if self._state is None else [t for model in self._state.models.values() for t in model.targets]
+        targets = [] if self._state is None else self._state.targets()
         return {(target.name, target.id): self.fleet.outstanding(target.id) for target in targets}
 
     def give_up(self) -> None:
@@ -336,6 +368,7 @@ class Worker:
                 listener.close()
         with suppress(OSError):
             self._board.take_down()
+        self.mirrors.close()
         for pool in (self.control, *self._pools.values()):
             pool.close()
         if self.pump is not None:

@@ -123,7 +123,8 @@ async def _post(connection: Connection, batch: JournalBatch, *, look: bool = Tru
     if fresh:
         await _post_charges(connection, batch, fresh)
     if batch.voids:
-        await _queries.count_voids(connection, voids=_json_of_voids(batch.voids))
+        asked = [void for void in batch.voids if not void.mirrored]
+        await _queries.count_voids(connection, voids=_json_of_voids(asked))
         attempts = _attempts_of(batch.voids)
         if attempts:
             await _queries.insert_void_attempts(connection, attempts=msgspec.json.encode(attempts).decode())

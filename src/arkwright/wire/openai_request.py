@@ -188,6 +188,11 @@ class Request:
         """One of the known fields by its name; None for what this endpoint does not know."""
         return getattr(self.asked, name, None)
 
+    def give(self, name: str, value: Any) -> None:
+        """As if the caller had written it."""
+        self.fields[name] = raw(value)
+        setattr(self.asked, name, value)
+
 
 def _decoded(name: str, value: msgspec.Raw, shape: msgspec.json.Decoder[Any]) -> Any:
     try:

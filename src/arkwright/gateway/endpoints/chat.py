@@ -7,6 +7,7 @@ from arkwright.domain.catalog import Target
 from arkwright.gateway import images, tools
 from arkwright.gateway.admission import Principal, authenticate
 from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.guards import guarded
 from arkwright.gateway.plan import Plan, fields_for, generation, includes_usage
 from arkwright.gateway.routes import Route, resolve
 from arkwright.gateway.state import State
@@ -32,6 +33,8 @@ def ask(state: State, exchange: Exchange, principal: Principal, route: Route | N
     """What the body asks for: of the model that it names, or along another route."""
     request = Request(exchange.body, _SHAPES)
     route = route or resolve(state, principal, request.take("model"), "chat")
+    if route.guards:
+        guarded(route, request)
     model = route.model
     asked = request.asked
     shown = images.remote(exchange.body, request)

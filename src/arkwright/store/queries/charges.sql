@@ -42,7 +42,7 @@ SELECT replace(charge.event_id::text, '-', '') AS event_id, organization.name AS
        charge.ttft_us, charge.input_tokens, charge.cached_input_tokens, charge.cache_write_tokens,
        charge.output_tokens, charge.reasoning_tokens, charge.other_counts, charge.usage_source, charge.currency,
        charge.price_version, charge.lines, charge.amount_pico, charge.granted_pico, charge.uncollected_pico,
-       charge.circumstances, charge.draws, charge.attempts
+       charge.circumstances, charge.draws, charge.attempts, charge.endpoint_id
 FROM charge
 LEFT JOIN organization ON organization.id = charge.organization_id
 LEFT JOIN project ON project.id = charge.project_id

@@ -54,7 +54,8 @@ LEFT JOIN LATERAL (
     SELECT sum(amount_pico), sum(amount_pico) FILTER (WHERE started_at >= :day::timestamptz)
     FROM charge
     WHERE usage_limit.scope = 'endpoint' AND charge.organization_id = usage_limit.organization_id
-      AND started_at >= :month::timestamptz AND charge.endpoint = usage_limit.subject
+      AND started_at >= :month::timestamptz
+      AND usage_limit.subject IN (charge.endpoint, charge.endpoint_id)
 ) AS used ON used.monthly IS NOT NULL
 WHERE (usage_limit.budget_daily_pico IS NOT NULL OR usage_limit.budget_monthly_pico IS NOT NULL)
   AND usage_limit.row < :rows
