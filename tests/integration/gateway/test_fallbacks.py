@@ -1,8 +1,12 @@
 """Fallbacks: another model serves, by the reason why the first did not; and the bill is that model's, to the pico."""
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from arkwright.domain import journal
@@ -173,3 +177,24 @@ async def test_a_limit_of_the_endpoint_counts_the_request_once(start: Start) -> 
     assert [answer.status for answer in answers] == [200, 200, 429]
     assert EP in answers[2].json["error"]["message"]
     assert (await host.chat("good", POSTPAID)).status == 200  # The model's own requests count elsewhere.
+
+
+@pytest.mark.parametrize(
+    "settings", [{"queue_requests_max": 1, "queue_timeout_s": 30.0}, {"queue_requests_max": 9, "queue_timeout_s": 0.2}]
+)
+async def test_who_finds_no_place_in_the_queue_or_waits_too_long_goes_elsewhere(
+    start: Start, upstream: OpenAIUpstream, settings: dict[str, Any]
+) -> None:
+    full = msgspec.structs.replace(endpoint_host.place(upstream, "mock;wait_ms=600", "full"), capacity=1)
+    host = await start(
+        endpoint(1, "dear", members=((1, (full,)),), fallbacks=(rule("good", "overloaded"),)), **settings
+    )
+    answers = await asyncio.gather(*[host.chat(EP, max_tokens=5) for _ in range(4)])
+    assert [answer.status for answer in answers] == [200] * 4
+    await host.quiet()
+    served = Counter((one.model, one.amount_pico) for one in host.settled())
+    dear, good = ("dear", 10 * 11 + 5 * 13), ("good", 10 * 3 + 5 * 7)
+    assert set(served) == {dear, good}
+    assert served[dear] >= 1
+    assert sum(served.values()) == 4
+    assert host.voided() == []
