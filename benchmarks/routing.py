@@ -1,4 +1,4 @@
-"""`python -m benchmarks.routing [--requests N] [--seed S]`: a simulated fleet under each idea of routing.
+"""`python -m benchmarks.routing [--requests N] [--seeds S]`: a simulated fleet under each idea of routing.
 
 A replica has slots, reads prompts one after the other (but for what its cache has), and writes slower the more it
 writes at once. Time is simulated, so the figures are the same on every machine; the rules are those of
@@ -40,6 +40,7 @@ class Load(NamedTuple):
     skewed: bool = False
     turns: int = 1
     slow: bool = False
+    workers: int = 1
 
 
 LOADS = (
@@ -49,8 +50,10 @@ LOADS = (
     Load("shared prefixes, even", 64, 1_000_000, 150, 120, shared=40, shared_tokens=3000),
     Load("one hot prefix", 64, 1_000_000, 150, 120, shared=1, shared_tokens=3000),
     Load("shared prefixes, skewed", 64, 1_000_000, 150, 120, shared=40, shared_tokens=3000, skewed=True),
+    Load("shared prefixes, skewed, 4 workers", 64, 1_000_000, 150, 120, 40, 3000, skewed=True, workers=4),
     Load("conversations", 64, 2_000_000, 400, 120, shared=4, shared_tokens=500, turns=8),
     Load("conversations, a slow replica", 64, 2_000_000, 400, 120, shared=4, shared_tokens=500, turns=8, slow=True),
+    Load("conversations, 4 workers", 64, 2_000_000, 400, 120, shared=4, shared_tokens=500, turns=8, workers=4),
 )
 
 
@@ -89,19 +92,20 @@ class Client:
         self._load = load
         self._random = random
         self._prefixes = prefixes
-        self._said = b""
+        self.said = b""
         self._turn = 0
+        self.view: View
 
     def ask(self, now_us: int) -> Request:
         load, random = self._load, self._random
         if self._turn == 0:
-            self._said = self._prefix()
+            self.said = self._prefix()
         self._turn = (self._turn + 1) % load.turns
-        self._said += random.randbytes(self._size(load.input_tokens) * BYTES_PER_TOKEN)
-        return Request(self, self._said, cached_blocks(self._said), self._size(load.output_tokens), now_us)
+        self.said += random.randbytes(self._size(load.input_tokens) * BYTES_PER_TOKEN)
+        return Request(self, self.said, cached_blocks(self.said), self._size(load.output_tokens), now_us)
 
     def hear(self, request: Request) -> None:
-        self._said += self._random.randbytes(request.output_tokens * BYTES_PER_TOKEN)
+        self.said += self._random.randbytes(request.output_tokens * BYTES_PER_TOKEN)
 
     def thinks_us(self) -> int:
         return int(self._random.expovariate(1) * self._load.think_us)
@@ -184,25 +188,33 @@ class Figures:
         return 100 * (1 - self.read_tokens / self.prompt_tokens)
 
 
-Choose = Callable[[Request, "Fleet"], int]
+class View:
+    """What one gateway worker knows."""
+
+    def __init__(self, random: Random, ideas: Ideas) -> None:
+        self.standings = {target.id: Standing() for target in TARGETS}
+        self.random = random
+        self.outlook = Outlook(self.standings, Prefixes(), random, ideas)
+        self.turn = 0
 
 
-class Fleet:
-    """The simulation: events in order of time, and the gateway's own view of what is under way."""
+Choose = Callable[[Request, View], int]
+
+
+class Simulation:
+    """Events in order of time. Each client speaks to one worker, which sees its own clients only."""
 
     def __init__(self, load: Load, choose: Choose, ideas: Ideas, seed: int) -> None:
         self._choose = choose
         self._events: list[tuple[int, int, str, Request | Client]] = []
         self._number = 0
         self.replicas = [Replica(number, load.slow and number == 0) for number in range(REPLICAS)]
-        self.standings = {target.id: Standing() for target in TARGETS}
-        self.random = Random(seed)
-        self.outlook = Outlook(self.standings, Prefixes(), self.random, ideas)
+        self._views = [View(Random(seed + number), ideas) for number in range(load.workers)]
         self.figures = Figures()
-        self.turn = 0
 
     def run(self, clients: Sequence[Client], requests: int) -> Figures:
-        for client in clients:
+        for number, client in enumerate(clients):
+            client.view = self._views[number % len(self._views)]
             self._at(client.thinks_us(), "ask", client)
         sent, now_us = 0, 0
         while self._events:
@@ -223,18 +235,18 @@ class Fleet:
         heapq.heappush(self._events, (now_us, self._number, what, subject))
 
     def _send(self, request: Request, now_us: int) -> None:
-        number = self._choose(request, self)
+        affinity, view = request.affinity, request.client.view
+        number = self._choose(request, view)
         request.replica = replica = self.replicas[number]
-        standing = self.standings[TARGETS[number].id]
-        matched = self.outlook.prefixes.match(TARGETS[number].id, request.affinity.blocks)
-        affinity = request.affinity
+        standing = view.standings[TARGETS[number].id]
+        matched = view.outlook.prefixes.match(TARGETS[number].id, affinity.blocks)
         request.unread = affinity.input_tokens
-        if self.outlook.ideas.affinity:
+        if view.outlook.ideas.affinity:
             request.unread -= affinity.matched_tokens(matched)
         request.tokens = request.unread + affinity.output_tokens(standing)
         standing.requests += 1
         standing.tokens += request.tokens
-        self.outlook.prefixes.show(TARGETS[number].id, affinity.blocks)
+        view.outlook.prefixes.show(TARGETS[number].id, affinity.blocks)
         replica.outstanding += 1
         replica.waiting.append(request)
         loads = [one.outstanding for one in self.replicas]
@@ -257,7 +269,7 @@ class Fleet:
         replica.reading = None
         replica.keep(request.prompt)
         request.first_us = now_us
-        standing = self.standings[TARGETS[replica.number].id]
+        standing = request.client.view.standings[TARGETS[replica.number].id]
         standing.heard_us = now_us
         standing.tokens -= request.unread
         request.tokens -= request.unread
@@ -266,7 +278,8 @@ class Fleet:
         self._read(replica, now_us)
 
     def _end(self, request: Request, now_us: int) -> None:
-        replica, standing = request.replica, self.standings[TARGETS[request.replica.number].id]
+        replica = request.replica
+        standing = request.client.view.standings[TARGETS[replica.number].id]
         replica.busy -= 1
         replica.outstanding -= 1
         standing.heard_us = now_us
@@ -278,43 +291,43 @@ class Fleet:
         )
         self.figures.tokens += request.output_tokens
         request.client.hear(request)
-        replica.keep(cached_blocks(request.client._said))
+        replica.keep(cached_blocks(request.client.said))
         self._at(now_us + request.client.thinks_us(), "ask", request.client)
         self._read(replica, now_us)
 
 
-def by_chance(request: Request, fleet: Fleet) -> int:
-    return int(fleet.random.random() * REPLICAS)
+def by_chance(request: Request, view: View) -> int:
+    return int(view.random.random() * REPLICAS)
 
 
-def in_turn(request: Request, fleet: Fleet) -> int:
-    fleet.turn += 1
-    return fleet.turn % REPLICAS
+def in_turn(request: Request, view: View) -> int:
+    view.turn += 1
+    return view.turn % REPLICAS
 
 
-def least_loaded(request: Request, fleet: Fleet) -> int:
-    return min(range(REPLICAS), key=lambda number: fleet.standings[TARGETS[number].id].requests)
+def least_loaded(request: Request, view: View) -> int:
+    return min(range(REPLICAS), key=lambda number: view.standings[TARGETS[number].id].requests)
 
 
-def by_rules(request: Request, fleet: Fleet) -> int:
-    return int(order(TARGETS, request.affinity, fleet.outlook, request.sent_us)[0].id[1:])
+def by_rules(request: Request, view: View) -> int:
+    return int(order(TARGETS, request.affinity, view.outlook, request.sent_us)[0].id[1:])
 
 
-def by_owner(request: Request, fleet: Fleet) -> int:
+def by_owner(request: Request, view: View) -> int:
     """Who has a tenth of the conversation gets it, whatever else it has to do."""
-    hashes, prefixes = request.affinity.blocks, fleet.outlook.prefixes
+    hashes, prefixes = request.affinity.blocks, view.outlook.prefixes
     owner = prefixes.owner(hashes)
     if owner is not None and prefixes.match(owner, hashes) * 10 >= len(hashes):
         return int(owner[1:])
-    return by_rules(request, fleet)
+    return by_rules(request, view)
 
 
-def by_owner_guarded(request: Request, fleet: Fleet) -> int:
+def by_owner_guarded(request: Request, view: View) -> int:
     """The same, but for an owner with twice the mean of what is under way."""
-    chosen = by_owner(request, fleet)
-    loads = [standing.tokens for standing in fleet.standings.values()]
+    chosen = by_owner(request, view)
+    loads = [standing.tokens for standing in view.standings.values()]
     mean = sum(loads) // len(loads)
-    return chosen if fleet.standings[TARGETS[chosen].id].tokens <= 2 * mean + 2048 else by_rules(request, fleet)
+    return chosen if view.standings[TARGETS[chosen].id].tokens <= 2 * mean + 2048 else by_rules(request, view)
 
 
 POLICIES: tuple[tuple[str, Choose, Ideas], ...] = (
@@ -336,29 +349,36 @@ def simulate(load: Load, choose: Choose, ideas: Ideas, requests: int, seed: int)
     """Every idea meets the same clients, saying the same."""
     prefixes = [Random(f"{seed} {n}").randbytes(load.shared_tokens * BYTES_PER_TOKEN) for n in range(load.shared)]
     clients = [Client(load, Random(f"{seed} client {n}"), prefixes) for n in range(load.clients)]
-    return Fleet(load, choose, ideas, seed).run(clients, requests)
+    return Simulation(load, choose, ideas, seed).run(clients, requests)
+
+
+def row(name: str, runs: Sequence[Figures]) -> tuple[str, ...]:
+    """The means over the seeds."""
+
+    def mean(of: Callable[[Figures], float], form: str = ".0f") -> str:
+        return f"{sum(map(of, runs)) / len(runs):{form}}"
+
+    return (
+        name,
+        mean(lambda seen: seen.percentile_ms(50)),
+        mean(lambda seen: seen.percentile_ms(95)),
+        mean(lambda seen: seen.tokens_per_s),
+        mean(lambda seen: seen.hit_percent),
+        mean(lambda seen: sum(seen.unevenness) / len(seen.unevenness), ".2f"),
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.routing", description=__doc__)
-    parser.add_argument("--requests", type=int, default=3000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--requests", type=int, default=1200)
+    parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     for load in LOADS:
         rows = []
         for name, choose, ideas in POLICIES:
-            seen = simulate(load, choose, ideas, given.requests, given.seed)
-            rows.append(
-                (
-                    name,
-                    f"{seen.percentile_ms(50):.0f}",
-                    f"{seen.percentile_ms(95):.0f}",
-                    f"{seen.tokens_per_s:.0f}",
-                    f"{seen.hit_percent:.0f}",
-                    f"{sum(seen.unevenness) / len(seen.unevenness):.2f}",
-                )
-            )
-        print(f"\n{load.name}\n")
+            seeds = range(1, given.seeds + 1)
+            rows.append(row(name, [simulate(load, choose, ideas, given.requests, seed) for seed in seeds]))
+        print(f"\n**{load.name}**\n")
         print(table(("idea", "TTFT p50 ms", "p95 ms", "tokens/s", "cache hits %", "busiest ÷ mean"), rows))
 
 

@@ -17,6 +17,7 @@ DEFAULTS: dict[str, Any] = {
     "gap_ms": 0,  # Between chunks.
     "wait_ms": 0,  # Before the head.
     "status": 200,
+    "retry_after": 0,  # Seconds, in the head of an error.
     "code": "mock",  # Of an error.
     "fail_first": 0,  # So many requests fail with 503 before one succeeds.
     "die_after": -1,  # Close the socket after so many chunks.
@@ -92,7 +93,7 @@ class OpenAIUpstream:
             self.failed += 1
             status = how["status"] if how["status"] != 200 else 503
             error = {"message": f"mock says {status}", "type": "mock_error", "code": how["code"], "param": None}
-            writer.write(_answer(status, json.dumps({"error": error}).encode()))
+            writer.write(_answer(status, json.dumps({"error": error}).encode(), how["retry_after"]))
         elif how["garbage"]:
             writer.write(_answer(200, b"<html>not JSON</html>"))
         elif body.get("stream"):
@@ -195,6 +196,7 @@ def _pieces(event: bytes, size: int) -> list[bytes]:
     return [event[at : at + size] for at in range(0, len(event), size)] if size else [event]
 
 
-def _answer(status: int, body: bytes) -> bytes:
-    head = f"HTTP/1.1 {status} Mock\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+def _answer(status: int, body: bytes, retry_after: int = 0) -> bytes:
+    later = f"retry-after: {retry_after}\r\n" if retry_after else ""
+    head = f"HTTP/1.1 {status} Mock\r\ncontent-type: application/json\r\n{later}content-length: {len(body)}\r\n\r\n"
     return head.encode() + body

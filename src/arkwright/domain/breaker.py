@@ -60,6 +60,11 @@ class Breaker:
 
     # Questions
 
+    @property
+    def suspect(self) -> bool:
+        """Whether its last health check failed."""
+        return self._checks_failed > 0
+
     def up(self, now_us: int) -> bool:
         """Whether any request may be sent."""
         return self.state == "closed" and now_us >= self.aside_until_us

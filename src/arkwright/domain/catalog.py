@@ -26,6 +26,9 @@ class Traits(msgspec.Struct, frozen=True, omit_defaults=True):
     first_byte_timeout_s: float = 0.0
     stream_idle_timeout_s: float = 0.0
     total_timeout_s: float = 0.0
+    health_path: str = (
+        ""  # From the root of its address; 200 is well. Empty: a connection is all that can be asked for.
+    )
 
 
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):

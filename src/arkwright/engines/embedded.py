@@ -73,6 +73,7 @@ def traits(stored: dict[str, Any]) -> Traits:
         legacy_logprobs=False,
         refuses=IGNORED_FIELDS + PRIVATE_FIELDS,
         continues=True,
+        health_path="/health",
     )
 
 

@@ -271,14 +271,16 @@ class Fleet:
 
     def keep(self, targets: Iterable[Target]) -> None:
         """A new snapshot: who is gone is forgotten once nothing is under way there; who moved is another process."""
-        urls = {target.id: target.base_url for target in targets}
+        stay = {target.id: target for target in targets}
         for target_id, standing in list(self._standings.items()):
-            url = urls.get(target_id)
-            if url != standing.url and (url is not None or not standing.requests):
-                del self._standings[target_id]
-                self._states.pop(target_id, None)
-                self._troubled.discard(target_id)
-                self._prefixes.forget(target_id)
+            target = stay.get(target_id)
+            if standing.requests > 0 if target is None else target.base_url == standing.url:
+                continue
+            del self._standings[target_id]
+            self._troubled.discard(target_id)
+            self._prefixes.forget(target_id)
+            if self._states.pop(target_id, "closed") != "closed" and target is not None:
+                self._told(target, "closed")
 
     def _standing(self, target: Target) -> Standing:
         standing = self._standings.get(target.id)

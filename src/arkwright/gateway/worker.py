@@ -31,6 +31,7 @@ from arkwright.gateway.journeys import Journeys
 from arkwright.gateway.metrics import Metrics, host_families
 from arkwright.gateway.mirror import Mirrors
 from arkwright.gateway.plan import Planner
+from arkwright.gateway.probes import Probes
 from arkwright.gateway.queue import Queue, Ticket
 from arkwright.gateway.routes import Route
 from arkwright.gateway.state import State
@@ -144,6 +145,7 @@ class Worker:
         self.fallbacks = Fallbacks(self)
         self.mirrors = Mirrors(self)
         self._start = self._begin  # Bound once, not for each request.
+        self.probes = Probes(self)
         self._words = words
         self._slot = slot
         self.pump = pumps.make(loop, settings)
@@ -172,8 +174,10 @@ class Worker:
         self._upstreams.clear()
         if self.lanes is not None:
             self.lanes.forget()
-        self.metrics.forget_but(state.targets())
-        self.fleet.keep(state.targets())
+        targets = {target.id: target for target in state.targets()}
+        self.metrics.forget_but(targets.values())
+        self.fleet.keep(targets.values())
+        self.probes.watch(targets)
         self._slot.loaded_version = state.version
         self.queue.renew(state)
 
@@ -324,6 +328,7 @@ class Worker:
             pool.sweep(now)
         for forward in [forward for forward in self.forwards if isinstance(forward, Forward)]:
             forward.expire(now)
+        self.probes.sweep(now)
 
     def post_metrics(self) -> None:
         """Leave this worker's counters where the others find them."""
@@ -360,6 +365,7 @@ class Worker:
 
     def close(self) -> None:
         self.charging.permits.flush()
+        self.probes.close()
         for connection in list(self.connections):
             connection.abort()
         self.idempotency.close()
