@@ -101,7 +101,7 @@ class Breaking(RuleBasedStateMachine):
         if healthy:
             assert self.breaker.state in (before, "half_open")
             assert before != "closed" or self.breaker.state == "closed"
-            assert before != "open" or self.now_us >= self.breaker.try_us or self.breaker.state == "open"
+            assert before != "open" or self.now_us >= self.breaker.check_us or self.breaker.state == "open"
         elif before == "half_open" and trying:
             assert self.breaker.state == "half_open", "a check spoke over a request on trial"
         self.moved(before)

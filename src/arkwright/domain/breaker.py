@@ -4,9 +4,13 @@ Law: everything that changes the state is in this file. While it is not closed, 
 was sent before it opened changes nothing any more. What a caller did wrong never counts.
 
     closed ── so many failures in a row, or too large a share of them ──▶ open
-    open ── its time is over: a trial is sent, or a health check passes ──▶ half open
+    open ── its time is over and a trial is sent, or a health check passes ──▶ half open
     half open ── the trial is answered ──▶ closed
-    half open ── the trial or a health check fails ──▶ open, for twice as long
+    half open ── the trial fails ──▶ open, for twice as long
+    half open ── a health check fails ──▶ open
+
+A check that passes ends the time early, so that who was only restarted is back at once; but not of a target whose trial
+failed after it had called itself well.
 
 An upstream that says "not now" (429, Retry-After) is put aside until then, whatever the state: that is no failure.
 """
@@ -39,8 +43,9 @@ class Breaker:
     """All moments are of one clock that never goes back, in microseconds."""
 
     __slots__ = (
-        "_bad", "_bad_before", "_checks_failed", "_failures", "_good", "_good_before", "_half_until_us", "_policy",
-        "_reopened", "_told_when", "_trial_us", "aside_until_us", "closed_us", "opened_us", "state", "try_us",
+        "_bad", "_bad_before", "_called_well", "_checks_failed", "_failures", "_good", "_good_before", "_half_until_us",
+        "_policy", "_reopened", "_told_when", "_trial_us", "_wrongly", "aside_until_us", "check_us", "closed_us",
+        "opened_us", "state", "try_us",
     )  # fmt: skip
 
     def __init__(self, policy: Policy = POLICY) -> None:
@@ -48,7 +53,10 @@ class Breaker:
         self.state: State = "closed"
         self.opened_us = 0
         self.try_us = 0  # From then on a trial may be sent.
+        self.check_us = 0  # From then on a health check may pass.
         self.aside_until_us = 0
+        self._called_well = False  # It is on trial because a health check passed.
+        self._wrongly = False  # And the trial failed.
         self._told_when = False  # Until when it wants to be left alone.
         self.closed_us = 0
         self._reopened = 0  # How often, without a good while in between.
@@ -59,11 +67,6 @@ class Breaker:
         self._half_until_us = 0
 
     # Questions
-
-    @property
-    def suspect(self) -> bool:
-        """Whether its last health check failed."""
-        return self._checks_failed > 0
 
     def up(self, now_us: int) -> bool:
         """Whether any request may be sent."""
@@ -138,17 +141,19 @@ class Breaker:
     def checked(self, now_us: int, *, healthy: bool) -> None:
         if healthy:
             self._checks_failed = 0
-            if (
-                self.state == "open" and now_us >= self.try_us
-            ):  # Not sooner: who lies about its health would gain by it.
+            if self.state == "open" and now_us >= self.check_us:
                 self.state = "half_open"
+                self._called_well = True
             return
         self._checks_failed += 1
         if self.state == "closed":
             if self._checks_failed >= self._policy.checks_in_a_row:
                 self._open(now_us)
         elif self._trial_us < 0:
-            self._open(now_us)
+            self.state = "open"
+            self.opened_us = now_us
+            self.check_us = now_us + self._policy.open_us
+            self.try_us = max(self.try_us, self.check_us)
 
     # Moves
 
@@ -159,9 +164,12 @@ class Breaker:
         policy = self._policy
         if self.state == "closed" and now_us - self.closed_us > policy.window_us:
             self._reopened = 0
+        self._wrongly = self._wrongly or self._called_well
+        self._called_well = False
         self.state = "open"
         self.opened_us = now_us
         self.try_us = now_us + min(policy.open_us << min(self._reopened, 30), policy.open_us_max)
+        self.check_us = self.try_us if self._wrongly else now_us + policy.open_us
         self._reopened += 1
         self._trial_us = -1
 
@@ -169,6 +177,7 @@ class Breaker:
         self.state = "closed"
         self.closed_us = now_us
         self._trial_us = -1
+        self._called_well = self._wrongly = False
         self._checks_failed = self._failures = 0
         self._good = self._bad = self._good_before = self._bad_before = 0
 

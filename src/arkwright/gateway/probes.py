@@ -20,7 +20,7 @@ CHECKS_MAX = 16  # Under way at once.
 TIMEOUT_S = 2.0
 QUIET_US = 10_000_000  # Who was not heard of for so long is asked.
 PAUSE_S = 10.0  # Between two checks of one that is well.
-PAUSE_DOWN_S = 0.5
+PAUSE_DOWN_S = 0.5  # Before a failed check is believed.
 STATUS_LINE_MAX = 1024
 
 
@@ -31,7 +31,7 @@ class Probes:
         self._worker = worker
         self._random = random or Random()  # noqa: S311 - no secret
         self._targets: dict[str, Target] = {}
-        self._next_s: dict[str, float] = {}
+        self._next_s: dict[str, float] = {}  # Of those that are well.
         self._checks: dict[str, asyncio.Task[None]] = {}
 
     def watch(self, targets: dict[str, Target]) -> None:
@@ -41,33 +41,28 @@ class Probes:
 
     def sweep(self, now: float) -> None:
         """Start the checks that are due; who had to wait longest comes first."""
-        due = [target for target in self._targets.values() if self._next_s.get(target.id, 0.0) <= now]
-        wanted = [target for target in due if target.id not in self._checks and self._wanted(target)]
+        wanted = [
+            target for target in self._targets.values() if target.id not in self._checks and self._due(target, now)
+        ]
         wanted.sort(key=lambda target: self._next_s.get(target.id, 0.0))
         for target in wanted[: CHECKS_MAX - len(self._checks)]:
-            pause_s = PAUSE_S if self._is_up(target) else PAUSE_DOWN_S
-            # Checks of several workers, and of many replicas, do not fall together.
-            self._next_s[target.id] = now + pause_s * (0.5 + self._random.random())
             self._checks[target.id] = self._worker.loop.create_task(self._check(target))
 
     def close(self) -> None:
         for check in self._checks.values():
             check.cancel()
 
-    def _is_up(self, target: Target) -> bool:
-        standing = self._worker.fleet.standings().get(target.id)
-        return standing is None or (standing.breaker.state == "closed" and not standing.breaker.suspect)
-
-    def _wanted(self, target: Target) -> bool:
+    def _due(self, target: Target, now: float) -> bool:
         """Who is down, when its time has come; engines that are quiet; providers only when they owe an answer."""
         fleet = self._worker.fleet
         standing = fleet.standings().get(target.id)
+        if standing is not None and standing.breaker.state != "closed":
+            return standing.breaker.state == "open" and fleet.now_us() >= standing.breaker.check_us
+        if self._next_s.get(target.id, 0.0) > now:
+            return False
         if standing is None:
             return bool(target.traits.health_path)
-        breaker, now_us = standing.breaker, fleet.now_us()
-        if breaker.state != "closed":
-            return breaker.state == "open" and now_us >= breaker.try_us
-        quiet = now_us - standing.heard_us >= QUIET_US
+        quiet = fleet.now_us() - standing.heard_us >= QUIET_US
         return quiet and (bool(target.traits.health_path) or standing.requests > 0)
 
     async def _check(self, target: Target) -> None:
@@ -75,8 +70,13 @@ class Probes:
             healthy = await is_healthy(target)
         finally:
             del self._checks[target.id]
-        if healthy is not None and target.id in self._targets:
+        if target.id not in self._targets:
+            return  # A snapshot took it away meanwhile.
+        if healthy is not None:
             self._worker.fleet.checked(target, healthy=healthy)
+        pause_s = PAUSE_S if healthy else PAUSE_DOWN_S
+        # Checks of several workers, and of many replicas, do not fall together.
+        self._next_s[target.id] = self._worker.loop.time() + pause_s * (0.5 + self._random.random())
 
 
 async def is_healthy(target: Target) -> bool | None:

@@ -139,6 +139,31 @@ def test_a_health_check_before_its_time_heals_nothing() -> None:
     assert state(breaker) == "open"
 
 
+def test_who_was_only_restarted_is_back_at_once_however_often_it_was_tried() -> None:
+    breaker = Breaker()
+    failing(breaker, 5)
+    for _ in range(4):
+        now_us = breaker.try_us
+        breaker.sent(now_us)
+        breaker.failed(now_us, now_us)
+    assert breaker.try_us == now_us + 16 * SECOND
+    breaker.checked(now_us + SECOND, healthy=False)
+    breaker.checked(now_us + 2 * SECOND, healthy=True)
+    assert state(breaker) == "half_open"
+
+
+def test_who_calls_itself_well_and_fails_is_not_believed_before_its_time() -> None:
+    breaker = Breaker()
+    failing(breaker, 5)
+    breaker.checked(SECOND, healthy=True)
+    breaker.sent(SECOND)
+    breaker.failed(SECOND, SECOND)
+    breaker.checked(2 * SECOND, healthy=True)
+    assert state(breaker) == "open"
+    breaker.checked(3 * SECOND, healthy=True)
+    assert state(breaker) == "half_open"
+
+
 def test_two_failed_health_checks_open_it_before_a_request_meets_it() -> None:
     breaker = Breaker()
     breaker.checked(0, healthy=False)
