@@ -31,8 +31,6 @@ class Chance(Protocol):
 
     def random(self) -> float: ...
 
-    def shuffle(self, x: list[Target]) -> None: ...
-
     def sample(self, population: Sequence[Target], k: int) -> list[Target]: ...
 
 
@@ -183,29 +181,30 @@ def order(targets: Sequence[Target], affinity: Affinity, outlook: Outlook, now_u
         return list(targets)
     drawn = _drawn(targets, outlook)
     known = _owner(targets, affinity, outlook) if outlook.ideas.affinity else None
-    if known is not None and known not in drawn:
+    if known is not None and all(known is not target for target in drawn):
         drawn.append(known)
     paces = _paces(drawn, outlook, now_us)
-    costs = {target.id: _tokens(target, affinity, outlook) * pace for target, pace in zip(drawn, paces, strict=True)}
-    ranked = sorted(drawn, key=lambda target: costs[target.id])
+    costs = [_tokens(target, affinity, outlook) * pace for target, pace in zip(drawn, paces, strict=True)]
+    ranked = [drawn[index] for index in sorted(range(len(drawn)), key=costs.__getitem__)]
     if len(ranked) < min(len(targets), TRIES_MAX):
         ranked += _others(targets, ranked, outlook.random)
     return ranked
 
 
 def _drawn(targets: Sequence[Target], outlook: Outlook) -> list[Target]:
-    if len(targets) <= outlook.ideas.drawn:
-        drawn = list(targets)
-        outlook.random.shuffle(drawn)  # So that chance decides between equals.
-        return drawn
-    return outlook.random.sample(targets, outlook.ideas.drawn)
+    count = len(targets)
+    if count > outlook.ideas.drawn:
+        return outlook.random.sample(targets, outlook.ideas.drawn)
+    start = int(outlook.random.random() * count)  # So that chance decides between equals.
+    return [*targets[start:], *targets[:start]]
 
 
 def _others(targets: Sequence[Target], ranked: list[Target], random: Chance) -> list[Target]:
     """More to try, should the first fail: from a place drawn by chance on."""
     start = int(random.random() * len(targets))
+    named = {target.id for target in ranked}
     turned = (targets[(start + step) % len(targets)] for step in range(len(targets)))
-    return list(islice((target for target in turned if target not in ranked), TRIES_MAX - len(ranked)))
+    return list(islice((target for target in turned if target.id not in named), TRIES_MAX - len(ranked)))
 
 
 def _owner(targets: Sequence[Target], affinity: Affinity, outlook: Outlook) -> Target | None:

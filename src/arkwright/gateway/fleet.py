@@ -5,7 +5,7 @@ that is down gets nothing while another is up. State lives through snapshots for
 longer. Each worker has a view of its own: another one's traffic shows here only in how quick a target is.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Literal, NamedTuple
 
@@ -91,6 +91,14 @@ class Leg:
             breaker.failed(now_us, self.sent_us)
 
 
+class _Standings(dict[str, Standing]):
+    """Whoever is asked about has one."""
+
+    def __missing__(self, target_id: str) -> Standing:
+        standing = self[target_id] = Standing()
+        return standing
+
+
 class Fleet:
     """One a worker. It lives through every snapshot."""
 
@@ -105,7 +113,7 @@ class Fleet:
         self._clock = clock
         self.freed = freed
         self._told = told
-        self._standings: dict[str, Standing] = {}
+        self._standings = _Standings()
         self._states: dict[str, State] = {}  # As they were told.
         self._troubled: set[str] = set()  # Whoever is down, on trial or put aside; empty when all is well.
         self.moves = 0  # How often somebody fell into trouble or came out of it.
@@ -123,13 +131,13 @@ class Fleet:
         targets = route.targets
         if len(targets) == 1 and not self._troubled:
             return [targets[0]]
-        for target in targets:
-            if target.id not in self._standings:
-                self._standing(target)
-        now_us = self.now_us()
-        weights = {target.id: weight for target, weight in zip(targets, route.weights, strict=False) if weight}
-        able = [target for target in targets if target.id in weights] if weights else list(targets)
-        able, trial = self._able(able, now_us) if self._troubled else (able, None)
+        now_us, trial, weights = self.now_us(), None, {}
+        able: Sequence[Target] = targets
+        if route.weights:
+            weights = {target.id: weight for target, weight in zip(targets, route.weights, strict=False) if weight}
+            able = [target for target in targets if target.id in weights]
+        if self._troubled:
+            able, trial = self._able(able, now_us)
         given = affinity or _NOTHING_KNOWN
         if route.sticky and given.session:
             ranked = by_session(able, given.session, weights)
@@ -165,7 +173,7 @@ class Fleet:
             retry_after_s=after_s,
         )
 
-    def _able(self, targets: list[Target], now_us: int) -> tuple[list[Target], Target | None]:
+    def _able(self, targets: Sequence[Target], now_us: int) -> tuple[Sequence[Target], Target | None]:
         """Those that are up, and one that is due for a trial. Where none is up, only the least bad one is left."""
         troubled = [target for target in targets if target.id in self._troubled]
         if not troubled:
@@ -185,7 +193,9 @@ class Fleet:
             self.moves += 1
             self._troubled.discard(target_id)
 
-    def _by_weight(self, able: list[Target], weights: dict[str, int], affinity: Affinity, now_us: int) -> list[Target]:
+    def _by_weight(
+        self, able: Sequence[Target], weights: dict[str, int], affinity: Affinity, now_us: int
+    ) -> list[Target]:
         """Chance gives each deployment, or model of a provider, its share; within one, the best target is taken."""
         shares: dict[tuple[str, str], int] = {}
         for target in able:
@@ -195,7 +205,7 @@ class Fleet:
         ranked = self._roomy(order(mine, affinity, self._outlook, now_us), mine)
         return ranked + [target for target in able if _place(target) != drawn]
 
-    def _roomy(self, ranked: list[Target], able: list[Target]) -> list[Target]:
+    def _roomy(self, ranked: list[Target], able: Sequence[Target]) -> list[Target]:
         """Whoever has no room comes after one that has, though it was not drawn."""
         first = ranked[0] if ranked else None
         if first is None or not first.capacity or self.outstanding(first.id) < first.capacity:
@@ -274,7 +284,7 @@ class Fleet:
         stay = {target.id: target for target in targets}
         for target_id, standing in list(self._standings.items()):
             target = stay.get(target_id)
-            if standing.requests > 0 if target is None else target.base_url == standing.url:
+            if standing.requests > 0 if target is None else standing.url in ("", target.base_url):
                 continue
             del self._standings[target_id]
             self._troubled.discard(target_id)
@@ -283,8 +293,8 @@ class Fleet:
                 self._told(target, "closed")
 
     def _standing(self, target: Target) -> Standing:
-        standing = self._standings.get(target.id)
-        if standing is None:
+        standing = self._standings[target.id]
+        if not standing.url:  # Asked about only, until now.
             policy = KEPT_ALIVE if target.traits.on_disconnect == "stop" else POLICY
             standing = self._standings[target.id] = Standing(target.base_url, policy)
         return standing
