@@ -6,6 +6,7 @@ Law: a process that is frozen is found out, not waited for: each look ends after
 import contextlib
 import http.client
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -13,6 +14,8 @@ import msgspec
 from arkwright.basics.errors import ArkwrightError
 from arkwright.basics.paths import DataDir
 from arkwright.basics.settings import Settings
+from arkwright.cli import replicas
+from arkwright.cli.replicas import ReplicaView
 from arkwright.host import lifeline, lock, ports, supervisor_client
 from arkwright.host.leases import LeaseWords
 from arkwright.host.lifeline import SupervisorState
@@ -49,6 +52,7 @@ class View(msgspec.Struct, frozen=True):
     workers: list[WorkerView]
     journal: JournalFacts
     books: BookFacts | None
+    replicas: list[ReplicaView]
 
 
 def view(settings: Settings) -> View:
@@ -81,6 +85,7 @@ def view(settings: Settings) -> View:
         workers=workers,
         journal=health.journal_facts(paths.journal, url if database_answers else None),
         books=health.book_facts(url if database_answers else None),
+        replicas=replicas.seen(paths.run / "metrics", time.time()),
     )
 
 

@@ -45,6 +45,8 @@ def _show(seen: View) -> None:
             process.last_exit or "-",
         )
     tables.print_table(table)
+    if seen.replicas:
+        _show_replicas(seen)
     behind = [worker for worker in seen.workers if worker.loaded_version != seen.snapshot_version]
     unsettled = "unknown" if seen.journal.unsettled_bytes is None else f"{seen.journal.unsettled_bytes:,} bytes"
     console.print(f"control   {seen.control}", soft_wrap=True)
@@ -58,3 +60,15 @@ def _show(seen: View) -> None:
         console.print(
             f"          [red]damaged in {seen.journal.damages} places[/]: run `arkwright doctor`", soft_wrap=True
         )
+
+
+def _show_replicas(seen: View) -> None:
+    """As the workers that serve them see them."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("target", "replica", "breaker", "requests", "tokens", "first token"):
+        table.add_column(column)
+    for one in seen.replicas:
+        breaker = one.breaker if one.breaker == "closed" else f"[red]{one.breaker.replace('_', ' ')}[/]"
+        first = "-" if one.ttft_ms is None else f"{one.ttft_ms:,.1f} ms"
+        table.add_row(escape(one.target), one.replica, breaker, str(one.requests), f"{one.tokens:,}", first)
+    tables.print_table(table)

@@ -14,9 +14,12 @@ from arkwright.domain.breaker import KEPT_ALIVE, POLICY, Breaker, State
 from arkwright.domain.catalog import Target
 from arkwright.domain.routing import Affinity, Outlook, Prefixes, Standing, by_session, order, smoothed
 from arkwright.gateway.routes import Route
+from arkwright.host.metric_boards import Families
+from arkwright.wire.prometheus import series
 
 # served: a whole answer. failed: the target's fault. refused: the caller's fault. cancelled: nobody waits any more.
 OutcomeKind = Literal["served", "failed", "refused", "cancelled"]
+REPLICAS_TOLD_MAX = 512  # In metrics.
 _NOTHING_KNOWN = Affinity()
 
 
@@ -302,3 +305,16 @@ class Fleet:
 
 def _place(target: Target) -> tuple[str, str]:
     return target.name, target.upstream_model
+
+
+def replica_families(fleet: Fleet, targets: Iterable[Target], worker: str) -> Families:
+    """What the choice goes by, for metrics: what replicas have to do, and how soon they begin to answer."""
+    tokens, first, found = "arkwright_target_tokens", "arkwright_target_ttft_seconds", fleet.standings()
+    told: Families = {f"{tokens} gauge": [], f"{first} gauge": []}
+    asked = [target for target in targets if target.id in found][:REPLICAS_TOLD_MAX]
+    for target in asked:
+        standing, labels = found[target.id], {"worker": worker, "target": target.name, "replica": target.id}
+        told[f"{tokens} gauge"].append(series(tokens, standing.tokens, labels))
+        if standing.ttft_us:
+            told[f"{first} gauge"].append(series(first, f"{standing.ttft_us / 1e6:.6f}", labels))
+    return {family: lines for family, lines in told.items() if lines}

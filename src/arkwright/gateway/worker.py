@@ -23,7 +23,7 @@ from arkwright.gateway.charging import Charging, unrecorded
 from arkwright.gateway.connection import Connection
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.fallbacks import Fallbacks
-from arkwright.gateway.fleet import Fleet
+from arkwright.gateway.fleet import Fleet, replica_families
 from arkwright.gateway.forward import Forward
 from arkwright.gateway.hedging import Hedging
 from arkwright.gateway.idempotency import IDEMPOTENCY_KEY, Idempotency
@@ -344,17 +344,15 @@ class Worker:
         if self.lanes is not None:
             self.lanes.count()
         version = self._state.version if self._state is not None else 0
-        return self.metrics.families(
+        targets = {} if self._state is None else {target.id: target for target in self._state.targets()}
+        told = self.metrics.families(
             connections=self.open_connections,
             in_flight=len(self.forwards) + (self.clients.busy if self.clients else 0),
             snapshot_version=version,
             ready=not self.not_ready(),
-            load=self._load_by_target(),
+            load={(target.name, target.id): self.fleet.outstanding(target.id) for target in targets.values()},
         )
-
-    def _load_by_target(self) -> dict[tuple[str, str], int]:
-        targets = [] if self._state is None else self._state.targets()
-        return {(target.name, target.id): self.fleet.outstanding(target.id) for target in targets}
+        return told | replica_families(self.fleet, targets.values(), str(self._slot.index))
 
     def give_up(self) -> None:
         """The journal failed: what waits for its record never gets it, and is told so."""

@@ -42,6 +42,14 @@ METRICS: dict[str, Metric] = {
     "arkwright_target_load": Metric(
         "gauge", "worker, target, replica", "What is under way at a replica, as the choice of replicas counts it."
     ),
+    "arkwright_target_tokens": Metric(
+        "gauge", "worker, target, replica", "Tokens that a replica still has to read and write, as routing counts them."
+    ),
+    "arkwright_target_ttft_seconds": Metric(
+        "gauge",
+        "worker, target, replica",
+        "How soon a replica gives a first token: a decaying mean of routing.",
+    ),
     "arkwright_breaker_state": Metric(
         "gauge", "worker, target, replica, state", "1 for the state that the breaker of a replica is in."
     ),

@@ -1,5 +1,6 @@
 """A worker's metrics: what Prometheus takes, bounded whatever comes, and true."""
 
+import itertools
 import random
 from bisect import bisect_left
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from arkwright.domain.catalog import Target
 from arkwright.domain.metering import Usage
 from arkwright.gateway.charging import Served
+from arkwright.gateway.fleet import Fleet, replica_families
 from arkwright.gateway.metrics import LATENCY_US, PASSAGES_MAX, SERIES_MAX, Metrics, host_families
 from arkwright.host.metric_boards import Board, Families, read, render
 from arkwright.host.metric_names import METRICS
@@ -39,7 +41,10 @@ def busy() -> Metrics:
 
 
 def families(metrics: Metrics) -> Families:
-    return metrics.families(connections=3, in_flight=2, snapshot_version=9, load={(A.name, A.id): 5})
+    fleet = Fleet(itertools.count(1).__next__, lambda: None)
+    fleet.began(A).heard()
+    told = metrics.families(connections=3, in_flight=2, snapshot_version=9, load={(A.name, A.id): 5})
+    return told | replica_families(fleet, (A, B), "0")
 
 
 def read_back(*boards: Families) -> dict[str, Family]:
