@@ -100,6 +100,8 @@ class Breaker:
         """It answers: a first token came, or a whole answer, or a refusal that is the caller's fault."""
         if self.state == "closed":
             self._failures = self._checks_failed = 0
+            if self.aside_until_us <= now_us:
+                self.aside_until_us = 0
         elif self._of_trial(sent_us):
             self._close(now_us)
 

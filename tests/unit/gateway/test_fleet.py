@@ -132,6 +132,20 @@ def test_who_asks_to_be_left_alone_is_and_without_a_time_only_while_others_serve
     assert scene.told == []
 
 
+def test_who_was_put_aside_once_is_no_trouble_afterwards() -> None:
+    scene, to = Scene(), route("a")
+    scene.fail("a", 1, Outcome("failed", 429, 30))
+    scene.now_s += 30
+    assert scene.ids(to) == ["a"]
+    moves = scene.fleet.moves
+    for _ in range(5):
+        leg = scene.fleet.began(target("a"))
+        leg.heard()
+        leg.ended(Outcome("served", 200))
+        assert scene.ids(to) == ["a"]
+    assert scene.fleet.moves == moves
+
+
 def test_what_a_caller_did_wrong_and_who_hung_up_open_nothing() -> None:
     scene = Scene()
     scene.fail("a", 50, Outcome("refused", 400))
