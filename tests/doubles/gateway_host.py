@@ -225,7 +225,7 @@ async def start(tmp_path: Path, content: Snapshot, *, in_order: bool = True, **s
     )
     worker = Worker(loop, made, words, slot, Charging(writer, slot, lots))
     if in_order:
-        worker.fleet = Fleet(loop.time, worker.queue.freed, worker.metrics.breaker, InOrder())
+        worker.fleet = Fleet(loop.time, worker.queue.freed, worker.breaker_moved, InOrder())
     worker.use(State(content, b"\0" * 32))
     current = [made]
 

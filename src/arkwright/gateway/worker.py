@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from arkwright import __version__
 from arkwright.basics.errors import ArkwrightError, Unavailable
 from arkwright.basics.settings import Settings
+from arkwright.domain.breaker import State as BreakerState
 from arkwright.domain.catalog import Model, Target, Traits
 from arkwright.domain.journal import Attempt
 from arkwright.gateway import pump as pumps
@@ -140,7 +141,7 @@ class Worker:
         self.control = Pool(loop, f"unix:{settings.paths.control_socket}", ControlTimeouts())
         self.idempotency = Idempotency(self)
         self.queue = Queue(self)
-        self.fleet = Fleet(loop.time, self.queue.freed, self.metrics.breaker)
+        self.fleet = Fleet(loop.time, self.queue.freed, self.breaker_moved)
         self.hedging = Hedging()
         self.fallbacks = Fallbacks(self)
         self.mirrors = Mirrors(self)
@@ -313,6 +314,12 @@ class Worker:
             headers.append(("authorization", f"Bearer {secret}"))
         url_path = parts.path.rstrip("/") + path
         return pool, request_head_prefix("POST", url_path, parts.netloc, headers, f"arkwright/{__version__}")
+
+    def breaker_moved(self, target: Target, state: BreakerState) -> None:
+        """The pump hears of it at the end of this turn of the loop: it may be what brought the news."""
+        self.metrics.breaker(target, state)
+        if self.lanes is not None:
+            self.loop.call_soon(self.lanes.sweep)
 
     def sweep(self) -> None:
         """Enforce every deadline; called a few times a second."""

@@ -37,7 +37,7 @@ async def fleet_of(
     content = gateway_host.snapshot({"mock": list(targets)})
     host = await gateway_host.start(tmp_path, content, in_order=False, **settings)
     worker = host.worker
-    worker.fleet = Fleet(clock or worker.loop.time, worker.queue.freed, worker.metrics.breaker, Random(1))
+    worker.fleet = Fleet(clock or worker.loop.time, worker.queue.freed, worker.breaker_moved, Random(1))
     try:
         yield host
     finally:
