@@ -240,11 +240,16 @@ def _paces(drawn: Sequence[Target], outlook: Outlook, now_us: int) -> list[int]:
     return [pace or typical for pace in known]
 
 
-def by_session(targets: Sequence[Target], session: bytes, weights: Mapping[str, int]) -> list[Target]:
+def asked(target: Target) -> tuple[str, str]:
+    """What tells two targets of a route apart: a provider may be asked for two of its models."""
+    return target.id, target.upstream_model
+
+
+def by_session(targets: Sequence[Target], session: bytes, weights: Mapping[tuple[str, str], int]) -> list[Target]:
     """Rendezvous hashing: the same order in every process, and a target that leaves moves its own sessions only."""
 
     def rank(target: Target) -> float:
-        drawn = blake2b(target.id.encode(), digest_size=8, key=session[:64]).digest()
-        return -log((int.from_bytes(drawn) + 1) / 2**64) / weights.get(target.id, 1)
+        drawn = blake2b("/".join(asked(target)).encode(), digest_size=8, key=session[:64]).digest()
+        return -log((int.from_bytes(drawn) + 1) / 2**64) / weights.get(asked(target), 1)
 
     return sorted(targets, key=rank)

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from arkwright.basics.errors import ArkwrightError, LimitExceeded, Unavailable
 from arkwright.domain.breaker import KEPT_ALIVE, POLICY, Breaker, State
 from arkwright.domain.catalog import Target
-from arkwright.domain.routing import Affinity, Outlook, Prefixes, Standing, by_session, order, smoothed
+from arkwright.domain.routing import Affinity, Outlook, Prefixes, Standing, asked, by_session, order, smoothed
 from arkwright.gateway.routes import Route
 from arkwright.host.metric_boards import Families
 from arkwright.wire.prometheus import series
@@ -137,8 +137,8 @@ class Fleet:
         now_us, trial, weights = self.now_us(), None, {}
         able: Sequence[Target] = targets
         if route.weights:
-            weights = {target.id: weight for target, weight in zip(targets, route.weights, strict=False) if weight}
-            able = [target for target in targets if target.id in weights]
+            weights = {asked(one): weight for one, weight in zip(targets, route.weights, strict=False) if weight}
+            able = [target for target in targets if asked(target) in weights]
         if self._troubled:
             able, trial = self._able(able, now_us)
         given = affinity or _NOTHING_KNOWN
@@ -197,12 +197,12 @@ class Fleet:
             self._troubled.discard(target_id)
 
     def _by_weight(
-        self, able: Sequence[Target], weights: dict[str, int], affinity: Affinity, now_us: int
+        self, able: Sequence[Target], weights: dict[tuple[str, str], int], affinity: Affinity, now_us: int
     ) -> list[Target]:
         """Chance gives each deployment, or model of a provider, its share; within one, the best target is taken."""
         shares: dict[tuple[str, str], int] = {}
         for target in able:
-            shares[_place(target)] = shares.get(_place(target), 0) + weights[target.id]
+            shares[_place(target)] = shares.get(_place(target), 0) + weights[asked(target)]
         drawn = self._random.choices(list(shares), list(shares.values()))[0]
         mine = [target for target in able if _place(target) == drawn]
         ranked = self._roomy(order(mine, affinity, self._outlook, now_us), mine)

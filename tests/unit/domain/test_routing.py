@@ -152,7 +152,7 @@ def test_a_session_moves_only_when_its_target_leaves() -> None:
 
 def test_sessions_follow_weights() -> None:
     sessions = [f"org/{number}".encode() for number in range(2000)]
-    firsts = Counter(by_session(TARGETS[:2], session, {"t0": 9, "t1": 1})[0].id for session in sessions)
+    firsts = Counter(by_session(TARGETS[:2], session, {("t0", "m"): 9, ("t1", "m"): 1})[0].id for session in sessions)
     assert 120 < firsts["t1"] < 290
 
 

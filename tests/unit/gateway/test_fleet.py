@@ -173,6 +173,15 @@ def test_weights_are_shares_of_requests_among_those_that_are_up() -> None:
     assert {one for _ in range(50) for one in scene.ids(to)} == {"a1", "a2"}
 
 
+def test_two_models_of_one_provider_have_their_own_shares() -> None:
+    scene = Scene()
+    large, small = (Target("p", "provider", "http://p", model) for model in ("large", "small"))
+    to = route(large, small, weights=(1, 9))
+    drawn = Counter(scene.fleet.choose(to)[0].upstream_model for _ in range(1000))
+    assert 50 < drawn["large"] < 170
+    assert {one.upstream_model for one in scene.fleet.choose(to)} == {"large", "small"}
+
+
 def test_a_sticky_session_keeps_its_target_whatever_the_load() -> None:
     scene, to = Scene(), route("a", "b", "c", sticky=True)
     session = Affinity(session=b"org/user")
