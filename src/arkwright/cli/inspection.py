@@ -53,6 +53,7 @@ class View(msgspec.Struct, frozen=True):
     journal: JournalFacts
     books: BookFacts | None
     replicas: list[ReplicaView]
+    carriers: dict[str, str]  # By gateway process: "pump" (native), or "asyncio".
 
 
 def view(settings: Settings) -> View:
@@ -69,6 +70,7 @@ def view(settings: Settings) -> View:
     ready, missing = asked_readiness.result()
     silent = asked_control.result() if asked_control else "down"
     snapshot_version, workers = _lease_words(paths)
+    listed = asked_processes.result()
     return View(
         data_dir=str(paths.root),
         running=running,
@@ -77,7 +79,7 @@ def view(settings: Settings) -> View:
         base_url=ports.base_url(state.host, state.port) + "/v1" if state else None,
         ready=ready,
         missing=missing,
-        processes=asked_processes.result(),
+        processes=listed,
         control=silent or "answers",
         database=database,
         database_answers=database_answers,
@@ -86,6 +88,11 @@ def view(settings: Settings) -> View:
         journal=health.journal_facts(paths.journal, url if database_answers else None),
         books=health.book_facts(url if database_answers else None),
         replicas=replicas.seen(paths.run / "metrics", time.time()),
+        carriers={
+            process.name: str(carrier)
+            for process in listed
+            if process.ready and (carrier := lifeline.ready_facts(paths, process.name).get("carrier"))
+        },
     )
 
 

@@ -1,5 +1,7 @@
 """`arkwright status`: what runs, on which port, how ready, how far behind."""
 
+from collections import Counter
+
 import msgspec
 from rich.console import Console
 from rich.markup import escape
@@ -9,6 +11,8 @@ from arkwright.basics import clock, settings
 from arkwright.cli import inspection, tables
 from arkwright.cli.inspection import View
 from arkwright.cli.options import EXIT_NOT_RUNNING, EXIT_OK, DataDirOption, JsonOption
+
+_CARRIERS = {"pump": "the native pump", "asyncio": "asyncio (the native pump is off, or was not built: see `doctor`)"}
 
 
 def status(*, json_output: JsonOption = False, data_dir: DataDirOption = None) -> int:
@@ -49,6 +53,8 @@ def _show(seen: View) -> None:
         _show_replicas(seen)
     behind = [worker for worker in seen.workers if worker.loaded_version != seen.snapshot_version]
     unsettled = "unknown" if seen.journal.unsettled_bytes is None else f"{seen.journal.unsettled_bytes:,} bytes"
+    for carrier, count in Counter(seen.carriers.values()).items():
+        console.print(f"bytes     carried by {_CARRIERS.get(carrier, carrier)}, in {count} workers", soft_wrap=True)
     console.print(f"control   {seen.control}", soft_wrap=True)
     console.print(f"database  {seen.database}", soft_wrap=True)
     console.print(f"snapshot  version {seen.snapshot_version}; {len(seen.workers)} workers, {len(behind)} behind")

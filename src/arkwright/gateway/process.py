@@ -73,7 +73,8 @@ class _Process:
         housekeeping = asyncio.create_task(self._housekeeping(worker, words, listeners))
         await self._ready(worker)
         if not self._stopping.is_set():
-            lifeline.write_ready(self._paths, {"pid": os.getpid(), "port": self._settings.port, "slot": slot.index})
+            facts = {"port": self._settings.port, "slot": slot.index, "carrier": worker.carrier}
+            lifeline.write_ready(self._paths, facts)
         await self._stopping.wait()
         lifeline.withdraw_ready(self._paths)
         worker.draining = True

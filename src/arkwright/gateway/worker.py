@@ -198,6 +198,13 @@ class Worker:
         return len(self.connections) + (self.clients.connections if self.clients is not None else 0)
 
     @property
+    def carrier(self) -> str:
+        """Who moves the bytes: the pump, the pump without lanes (whose records it can't write), or asyncio."""
+        if self.pump is None:
+            return "asyncio"
+        return "pump" if self.clients is not None else "pump, sockets only"
+
+    @property
     def watched(self) -> bool:
         """Somebody wants to hear of each request: an access log, or traces."""
         return self.journeys is not None

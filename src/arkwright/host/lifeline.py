@@ -84,9 +84,17 @@ def withdraw_ready(paths: DataDir) -> None:
 def ready_pid(paths: DataDir, name: str) -> int:
     """Which process of that name said that it is ready; 0 when none did."""
     try:
-        return int(msgspec.json.decode(ready_file(paths, name).read_bytes())["pid"])
-    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError):
+        return int(ready_facts(paths, name)["pid"])
+    except (KeyError, TypeError, ValueError):
         return 0
+
+
+def ready_facts(paths: DataDir, name: str) -> dict[str, Any]:
+    """What it said of itself then; empty when there is no such word."""
+    try:
+        return msgspec.json.decode(ready_file(paths, name).read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError):
+        return {}
 
 
 def ready_file(paths: DataDir, name: str) -> Path:
