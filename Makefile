@@ -7,7 +7,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 NATIVE := hatch_build.py $(shell find src -name '_*.pyx' -o -name '_*.pxd' -o -name '_*.h')
 
-.PHONY: help setup native up test check format lock docs bench bench-money bench-gateway kill-test fleet-test soak soak-gateway
+.PHONY: help setup native up test check format lock docs bench bench-money bench-gateway fuzz kill-test fleet-test \
+	soak soak-gateway
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -66,6 +67,9 @@ kill-test: setup  ## Kill -9 a thousand times at named points, under a hundred t
 fleet-test: setup  ## Kill a replica of four every two seconds under streams, for a minute
 	@$(BIN)/python -m tests.exactness.fleet --doubles $(ARGS)
 	@$(BIN)/python -m tests.exactness.fleet --streams 16 $(ARGS)
+
+fuzz: setup  ## Give random bytes to all that reads bytes of strangers (ARGS="--seconds 3600")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 soak: setup  ## Do a million things to the books, and check every law after each step
 	@$(BIN)/python -m tests.exactness.soak $(ARGS)

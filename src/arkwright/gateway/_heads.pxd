@@ -3,7 +3,7 @@
 cdef struct Field:
     const char* name
     Py_ssize_t name_length
-    const char* value  # Without the blanks around it.
+    const char* value  # Without the blanks before it.
     Py_ssize_t length
 
 cdef bint field(const char* line, const char* end, Field* found) noexcept nogil

@@ -17,8 +17,8 @@ cdef bint field(const char* line, const char* end, Field* found) noexcept nogil:
     while found.value < end and (found.value[0] == 32 or found.value[0] == 9):
         found.value += 1
     found.length = end - found.value
-    while found.length and (found.value[found.length - 1] == 32 or found.value[found.length - 1] == 9):
-        found.length -= 1
+    if found.length and (found.value[found.length - 1] == 32 or found.value[found.length - 1] == 9):
+        return False  # Some readers count blanks at the end, others don't.
     return visible(found.value, found.length)
 
 

@@ -105,11 +105,11 @@ class StreamFollower:
             self._alike = (before, after, *said)
 
     def _renamed(self, block: bytes) -> bytes:
-        """Whoever writes names without a space does so in every event, and is helped sooner."""
+        """Most write names without a space, and are helped sooner."""
         assert self._rename is not None, "asked for only then"
-        compact, public, pattern, name = self._rename
+        compact, public, upstream, pattern, name = self._rename
         renamed = block.replace(compact, public)
-        return pattern.sub(name, block) if renamed is block else renamed
+        return pattern.sub(name, renamed) if upstream in renamed else renamed
 
     @property
     def plain(self) -> bool:
@@ -175,8 +175,8 @@ def finishes(event: bytes) -> bool:
 
 
 @lru_cache(1024)  # A target's name and the customer's: few, and used again and again.
-def _renaming(rename: tuple[str, str]) -> tuple[bytes, bytes, re.Pattern[bytes], bytes]:
-    """What is to be replaced and by what: as most write it, and as a pattern for all ways to write it."""
+def _renaming(rename: tuple[str, str]) -> tuple[bytes, bytes, bytes, re.Pattern[bytes], bytes]:
+    """What is to be replaced and by what: as most write it, and as a pattern for all ways to write the name between."""
     upstream, public = (msgspec.json.encode(name) for name in rename)
     pattern = re.compile(rb'("model"\s*:\s*)' + re.escape(upstream))
-    return b'"model":' + upstream, b'"model":' + public, pattern, rb"\g<1>" + public.replace(b"\\", b"\\\\")
+    return b'"model":' + upstream, b'"model":' + public, upstream, pattern, rb"\g<1>" + public.replace(b"\\", b"\\\\")
