@@ -35,7 +35,7 @@ BODY = json.dumps(
         "max_tokens": 50, "temperature": 0.7, "top_p": 1, "stream": False, "user": "u", "seed": 7, "presence_penalty": -1,
     }, ensure_ascii=False,
 ).encode()  # fmt: skip
-HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ak-1\r\nContent-Type: text/json\r\n"
+HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ak-1\r\nAccept: */*\r\n"
 ANSWER = json.dumps(
     {
         "id": "x", "model": "m", "choices": [{"message": {"content": 'x "usage": {'}, "finish_reason": "stop"}],
