@@ -32,7 +32,8 @@ BODY = json.dumps(
     {
         "model": "same",
         "messages": [{"role": "system", "content": "a \" 纺 \n"}, {"role": "user", "content": "b"}],
-        "max_tokens": 50, "temperature": 0.7, "top_p": 1, "stream": False, "user": "u", "seed": 7, "presence_penalty": -1,
+        "max_tokens": 50, "temperature": 0.7, "top_p": 1, "stream": False, "user": "u", "seed": 7,
+        "presence_penalty": -1,
     }, ensure_ascii=False,
 ).encode()  # fmt: skip
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ak-1\r\nAccept: */*\r\n"
