@@ -24,11 +24,12 @@ async def killed(
     mutant: str = "",
     power_cut: bool | None = None,
     writer: Writer | None = None,
+    variant: str = "",
 ) -> Report:
     scene = Scene(database, root, DEPOSIT_PICO)
     async with AsyncExitStack() as stack, asyncio.timeout(120):
         await stack.enter_async_context(scene)  # It knows its port only now.
-        torture = Torture(scene, seed, mutant=mutant, power_cut=power_cut, writer=writer)
+        torture = Torture(scene, seed, mutant=mutant, power_cut=power_cut, writer=writer, variant=variant)
         await stack.enter_async_context(torture)
         return await torture.run(kills=kills, requests=requests, clients=12, checkpoint_kills=kills // 2)
 

@@ -69,7 +69,14 @@ class Torture:
     """`async with Torture(scene, seed) as torture: await torture.run(kills=…, requests=…)`."""
 
     def __init__(
-        self, scene: Scene, seed: int, *, mutant: str = "", power_cut: bool | None = None, writer: Writer | None = None
+        self,
+        scene: Scene,
+        seed: int,
+        *,
+        mutant: str = "",
+        power_cut: bool | None = None,
+        writer: Writer | None = None,
+        variant: str = "",
     ) -> None:
         """`power_cut`, `writer` None: now the one, now the other."""
         self.report = Report({}, 0, 0)
@@ -79,6 +86,7 @@ class Torture:
         self._mutant = mutant
         self._power_cut = power_cut
         self._writer = writer
+        self._variant = variant
         self._stop = asyncio.Event()
         self._calm = asyncio.Event()  # Set: whoever starts now is not doomed.
         self._births = asyncio.Event()
@@ -134,7 +142,7 @@ class Torture:
         """One victim: born, doomed, dead, born again."""
         while not self._stop.is_set():
             await self._births.wait()
-            calm = Doom(mutant=self._mutant, writer=self._writer or "")
+            calm = Doom(mutant=self._mutant, writer=self._writer or "", variant=self._variant)
             doom = calm if self._calm.is_set() else self._next_doom(name, known)
             await self._live(name, doom)
 
@@ -148,7 +156,7 @@ class Torture:
         point, most = queue.pop()
         cut = self._chance.random() < 0.5 if self._power_cut is None else self._power_cut
         writer = self._chance.choice(WRITERS) if self._writer is None else self._writer
-        return Doom(point, self._chance.randint(1, most), cut, self._mutant, writer)
+        return Doom(point, self._chance.randint(1, most), cut, self._mutant, writer, self._variant)
 
     async def _live(self, name: str, doom: Doom, *, epoch: bool = False) -> None:
         process = self._scene.born(name, doom, epoch=epoch)

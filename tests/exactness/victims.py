@@ -23,6 +23,7 @@ from arkwright.host.leases import LeaseWords
 from arkwright.host.permits import Permits
 from arkwright.store.database import Database
 from arkwright.store.journal import Disk, JournalWriter
+from tests.doubles import native_variants
 from tests.doubles.both_journals import Watched
 from tests.exactness import points
 
@@ -34,6 +35,7 @@ class Doom(msgspec.Struct, frozen=True):
     """Where this life ends. `point` empty: nowhere. `mutant`: which fault of `mutants` the code is given first.
 
     `writer`: of a gateway's journal, and python for its permits, too; empty: what the product chooses.
+    `variant`: a native journal that was built otherwise (`native_variants`).
     """
 
     point: str = ""
@@ -41,6 +43,7 @@ class Doom(msgspec.Struct, frozen=True):
     power_cut: bool = False
     mutant: str = ""
     writer: Literal["", "python", "native"] = ""
+    variant: str = ""
 
 
 def cut_power() -> None:
@@ -74,6 +77,8 @@ def serve(data_dir: str, port: int, doom: Doom) -> None:
         # Where nothing is done to the disk, the native writer keeps its own.
         disk = Disk() if doom.power_cut or doom.mutant or doom.point in points.DISK else None
         made = JournalWriter if doom.writer == "python" else Watched
+        if doom.variant:
+            made = native_variants.load("store._journal", Path(doom.variant)).Journal
         setattr(gateway_process, "open_journal", functools.partial(made, disk=disk))  # noqa: B010
     gateway_process.serve(settings)
 

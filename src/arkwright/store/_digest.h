@@ -1,6 +1,6 @@
 /* CRC-32 (zlib's) and SHA-256 for the native journal, without a library.
  *
- * SHA-256 uses the processor's own instructions where it has them (five times as fast), and plain C where not.
+ * Both use the processor's own instructions where it has them (SHA-256 nine times as fast), and plain C where not.
  * Law: the same bytes give the same digests as zlib and hashlib, on every processor: tests compare both ways.
  */
 
@@ -12,6 +12,10 @@
 #include <string.h>
 
 #include "_cpu.h"
+
+#ifdef AK_X86
+#include <immintrin.h>
+#endif
 
 static inline uint32_t ak_load_be32(const unsigned char *at) {
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
@@ -34,7 +38,8 @@ static inline void ak_store_le64(unsigned char *at, uint64_t value) {
     ak_store_le32(at + 4, (uint32_t)(value >> 32));
 }
 
-/* CRC-32, eight bytes at a step. */
+/* CRC-32, eight bytes at a step by tables; sixty-four by multiplication without carries, after Intel's paper "Fast CRC
+ * Computation for Generic Polynomials Using PCLMULQDQ". */
 
 static uint32_t ak_crc_table[8][256];
 
@@ -51,8 +56,40 @@ static void ak_crc_prepare(void) {
         }
 }
 
+#ifdef AK_X86
+#define AK_FOLD(x, by) _mm_xor_si128(_mm_clmulepi64_si128(x, by, 0x00), _mm_clmulepi64_si128(x, by, 0x11))
+
+/* At least 64 bytes, and a multiple of 16; `crc` and what it returns are inverted. */
+__attribute__((target("pclmul,sse4.1"))) static uint32_t ak_crc_folded(
+    const unsigned char *data, size_t length, uint32_t crc) {
+    const __m128i by64 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4), by16 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
+    const __m128i last = _mm_set_epi64x(0, 0x0163cd6124), poly = _mm_set_epi64x(0x01f7011641, 0x01db710641);
+    const __m128i half = _mm_setr_epi32(~0, 0, ~0, 0), *at = (const __m128i *)data;
+    __m128i x[4], y;
+    for (int i = 0; i < 4; i++) x[i] = _mm_loadu_si128(at + i);
+    x[0] = _mm_xor_si128(x[0], _mm_cvtsi32_si128((int)crc));
+    for (at += 4, length -= 64; length >= 64; at += 4, length -= 64)
+        for (int i = 0; i < 4; i++) x[i] = _mm_xor_si128(AK_FOLD(x[i], by64), _mm_loadu_si128(at + i));
+    for (int i = 1; i < 4; i++) x[0] = _mm_xor_si128(AK_FOLD(x[0], by16), x[i]);
+    for (; length; at++, length -= 16) x[0] = _mm_xor_si128(AK_FOLD(x[0], by16), _mm_loadu_si128(at));
+    y = _mm_xor_si128(_mm_srli_si128(x[0], 8), _mm_clmulepi64_si128(x[0], by16, 0x10));
+    y = _mm_xor_si128(_mm_srli_si128(y, 4), _mm_clmulepi64_si128(_mm_and_si128(y, half), last, 0x00));
+    x[1] = _mm_and_si128(_mm_clmulepi64_si128(_mm_and_si128(y, half), poly, 0x10), half);
+    return (uint32_t)_mm_extract_epi32(_mm_xor_si128(y, _mm_clmulepi64_si128(x[1], poly, 0x00)), 1);
+}
+#endif
+
+static int ak_crc_folds = 0; /* Whether this processor can. */
+
 static uint32_t ak_crc32(const unsigned char *data, size_t length, uint32_t crc) {
     crc = ~crc;
+#ifdef AK_X86
+    if (ak_crc_folds && length >= 64) {
+        crc = ak_crc_folded(data, length & ~(size_t)15, crc);
+        data += length & ~(size_t)15;
+        length &= 15;
+    }
+#endif
     for (; length >= 8; data += 8, length -= 8) {
         uint32_t low = crc ^ ak_load_le32(data), high = ak_load_le32(data + 4);
         crc = ak_crc_table[7][low & 255] ^ ak_crc_table[6][low >> 8 & 255] ^ ak_crc_table[5][low >> 16 & 255] ^
@@ -104,8 +141,6 @@ static void ak_sha_portable(uint32_t state[8], const unsigned char *data, size_t
 }
 
 #ifdef AK_X86
-#include <immintrin.h>
-
 __attribute__((target("sha,sse4.1,ssse3"))) static void ak_sha_native(
     uint32_t state[8], const unsigned char *data, size_t blocks) {
     const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
@@ -144,6 +179,7 @@ static ak_sha_step ak_sha_best = ak_sha_portable;
 static void ak_digest_prepare(void) {
     ak_crc_prepare();
 #ifdef AK_X86
+    ak_crc_folds = ak_cpu_has(AK_HAS_PCLMULQDQ) && ak_cpu_has(AK_HAS_SSE41);
     if (ak_cpu_has(AK_HAS_SHA) && ak_cpu_has(AK_HAS_SSE41)) ak_sha_best = ak_sha_native;
 #endif
 }

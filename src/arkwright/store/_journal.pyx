@@ -50,6 +50,7 @@ cdef extern from "_journal_core.h":
         size_t opened_head_length, opened_tail_length
     ctypedef void (*ak_sha_step)(uint32_t* state, const unsigned char* data, size_t blocks)
     ak_sha_step ak_sha_best, ak_sha_portable
+    int ak_crc_folds
     void ak_digest_prepare() nogil
     uint32_t ak_crc32(const unsigned char* data, size_t length, uint32_t crc) nogil
     void ak_sha256(ak_sha_step step, const unsigned char* data, size_t length, unsigned char* digest) nogil
@@ -73,9 +74,15 @@ ak_digest_prepare()
 _ENDED = 10_000  # No errno: the disk of a test raised what no disk raises.
 
 
-def crc32(bytes data, unsigned int crc=0):
-    """As `zlib.crc32`."""
-    return ak_crc32(<const unsigned char*>data, len(data), crc)
+def crc32(bytes data, unsigned int crc=0, *, portable=False):
+    """As `zlib.crc32`. `portable`: without the processor's own instructions for it."""
+    global ak_crc_folds
+    folds = ak_crc_folds
+    if portable:
+        ak_crc_folds = 0  # For a test: a journal that writes meanwhile has the same by the tables.
+    crc = ak_crc32(<const unsigned char*>data, len(data), crc)
+    ak_crc_folds = folds
+    return crc
 
 
 def sha256(bytes data, *, portable=False):

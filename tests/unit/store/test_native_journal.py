@@ -33,15 +33,16 @@ DEADLINE_S = 10.0
 
 @given(st.binary(max_size=400), st.integers(0, 2**32 - 1))
 def test_digests_are_those_of_the_libraries(data: bytes, before: int) -> None:
-    assert crc32(data, before) == zlib.crc32(data, before)
     for portable in (False, True):
+        assert crc32(data, before, portable=portable) == zlib.crc32(data, before)
         assert sha256(data, portable=portable) == hashlib.sha256(data).digest()
 
 
 def test_digests_of_every_length_and_of_long_data() -> None:
     data = bytes(range(251)) * 50_000
     for length in (*range(600), 65_535, 65_536, len(data)):
-        assert crc32(data[:length]) == zlib.crc32(data[:length])
+        assert crc32(data[:length]) == crc32(data[:length], portable=True) == zlib.crc32(data[:length])
+        assert crc32(data[3 : length + 3], 77) == zlib.crc32(data[3 : length + 3], 77)
         assert sha256(data[:length]) == sha256(data[:length], portable=True)
         assert sha256(data[:length]) == hashlib.sha256(data[:length]).digest()
 
