@@ -14,7 +14,7 @@ import httptools
 
 from arkwright.basics.errors import ArkwrightError, HeadTooLarge, InvalidInput, RequestTimeout, TooLarge
 from arkwright.gateway.exchange import Exchange
-from arkwright.gateway.heads import Head, Heads
+from arkwright.gateway.heads import Heads, without_length
 from arkwright.gateway.pump import Socket, built
 from arkwright.wire import http
 from arkwright.wire.http import Headers
@@ -28,8 +28,6 @@ LONG_BODY_BYTES = 64 * 1024
 REQUEST_SECONDS_MAX = 600.0  # From a request's first byte to its last, however it drips.
 _KNOWN_TARGET_BYTES = 128  # Longer ones are of no API, and not worth remembering.
 _METHODS = {b"GET": "GET", b"POST": "POST"}
-UNKNOWN_MAX = 16  # A client whose heads are never the same is no longer looked up.
-_heads = Heads()
 
 
 class Limits(Protocol):
@@ -55,6 +53,7 @@ class Limits(Protocol):
 
 
 Handler = Callable[[Exchange], None]
+Head = tuple[str, str, bytes, Headers, dict[bytes, bytes]]  # What an exchange is made of, but for its body.
 
 
 class Connection(asyncio.Protocol):
@@ -101,7 +100,7 @@ class Connection(asyncio.Protocol):
         self._began = 0.0  # When its first byte came; 0 between messages.
         self._read = b""  # What is being parsed, if a message began with it.
         self._read_bytes = 0
-        self._unknown = 0  # Heads that were learned here since one was known.
+        self._heads: Heads[Head] = Heads()
         self._exchange: Exchange | None = None
 
     # asyncio.Protocol
@@ -125,7 +124,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._closing or self._parser is None:
             return
-        if self._unknown < UNKNOWN_MAX and not self._began and not self._head_bytes and not self._waiting:
+        if self._heads.useful and not self._began and not self._head_bytes and not self._waiting:
             data = self._take_known(data)
             if not data or self._closing:
                 return
@@ -376,13 +375,12 @@ class Connection(asyncio.Protocol):
         limits = self._limits
         body_bytes_max = min(limits.body_bytes_max, LONG_BODY_BYTES)
         while data and self._current is None and not self._closing:
-            found = _heads.find(data, limits.header_bytes_max, body_bytes_max)
+            found = self._heads.find(data, limits.header_bytes_max, body_bytes_max)
             if found is None:
                 break
-            self._unknown = 0
             self._version = "1.1"
             head, body, data = found
-            exchange = Exchange(self, head.method, head.path, head.query, head.headers, head.fields)
+            exchange = Exchange(self, *head)
             exchange.body = body
             self._begin(exchange)
         return data
@@ -390,10 +388,10 @@ class Connection(asyncio.Protocol):
     def _learn(self, exchange: Exchange) -> None:
         """The first message of this read was parsed; the next one with such a head need not be."""
         read, self._read = self._read, b""
-        self._unknown += 1
         if exchange.keep_alive and self._version == "1.1" and len(exchange.body) <= LONG_BODY_BYTES:
-            head = Head(exchange.method, exchange.path, exchange.query, exchange.headers, exchange.fields)
-            _heads.learn(read, head, exchange.body)
+            kept = without_length(exchange.headers)
+            head = (exchange.method, exchange.path, exchange.query, kept, dict(reversed(kept)))
+            self._heads.learn(read, exchange.headers, exchange.body, head)
 
     def _resume_reading(self) -> None:
         self._read_paused = False

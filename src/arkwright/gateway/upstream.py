@@ -14,6 +14,7 @@ import httptools
 
 from arkwright.gateway import pump as pumps
 from arkwright.gateway.exchange import Exchange
+from arkwright.gateway.heads import Heads, without_length
 from arkwright.gateway.pump import Pump, Resting, Socket, Upstream, built
 from arkwright.wire.http import Headers
 from arkwright.wire.openai_stream import StreamFollower
@@ -241,7 +242,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._pool = pool
         self._transport: asyncio.Transport | None = None
         self._call: Call | None = None
-        self._parser: httptools.HttpResponseParser | None = None
+        self._parser: httptools.HttpResponseParser | None = None  # Of the answer under way, once it must be parsed.
+        self._heads: Heads[tuple[int, Headers]] = Heads()
+        self._read = b""  # What the answer began with, while it is parsed.
         self._headers: Headers = []
         self._head_bytes = 0
         self._framed = False  # The head says where the body ends.
@@ -268,7 +271,7 @@ class UpstreamConnection(asyncio.Protocol):
     def await_answer(self, call: Call) -> None:
         """A request was written, and this call hears of its answer."""
         self._call = call
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = None
         self._headers = []
         self._head_bytes = 0
         self._framed = self._until_close = False
@@ -307,15 +310,39 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._call is None or self._parser is None:
+        call = self._call
+        if call is None:
             self.abort()  # An upstream that speaks unasked can't be trusted with the next request.
             return
-        self._call.started = True
+        call.started = True
+        if self._parser is None:
+            if self._heads.useful:
+                found = self._heads.find(data, HEAD_BYTES_MAX, _APART_BYTES)
+                if found is not None and not found[2]:
+                    self._take_known(call, *found[0], found[1])
+                    return
+                self._read = data
+            self._parser = httptools.HttpResponseParser(self)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):  # We ask for no other protocol.
             if self._call is not None:
                 self._call.fail("its answer is not valid HTTP")
+        self._read = b""
+
+    def _take_known(self, call: Call, status: int, headers: Headers, body: bytes) -> None:
+        """A whole answer with a head that was parsed before."""
+        call.consumer.on_head(status, [*headers, (b"content-length", b"%d" % len(body))])
+        if self._call is call and body:
+            call.body_arrived(body)
+        if self._call is call:
+            self._ended(True)
+
+    def _learn(self, status: int) -> None:
+        """An answer was here in one read, and parsed; the next one with such a head need not be."""
+        read, body = self._read, self._read.partition(b"\r\n\r\n")[2]
+        if read.startswith(b"HTTP/1.1 ") and status not in (204, 304):
+            self._heads.learn(read, self._headers, body, (status, without_length(self._headers)))
 
     def connection_lost(self, exc: Exception | None) -> None:
         call, self._transport, self._parser = self._call, None, None
@@ -371,7 +398,10 @@ class UpstreamConnection(asyncio.Protocol):
         assert self._parser is not None
         if self._parser.get_status_code() < 200 or self._until_close:
             return
-        self._ended(self._parser.should_keep_alive())
+        keep_alive = self._parser.should_keep_alive()
+        if self._read and keep_alive:
+            self._learn(self._parser.get_status_code())
+        self._ended(keep_alive)
 
     def _ended(self, keep_alive: bool) -> None:
         call, self._call = self._call, None
