@@ -1,6 +1,7 @@
 """Whole (not streamed) OpenAI answers: read their usage, give them the customer's name for the model."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -79,11 +80,14 @@ def presented(body: bytes, *, model: str, upstream_model: str) -> bytes:
     return body if model == upstream_model else _renamed(body, model)
 
 
+_quoted = lru_cache(4096)(msgspec.json.encode)  # Names are few.
+
+
 def _renamed(body: bytes, model: str) -> bytes:
     at = body.find(_MODEL)  # Nearly always near the start, where looking for bytes is quicker than for a pattern.
     while at >= 0:
         value = _VALUE.match(body, at + len(_MODEL))
         if value is not None:
-            return b"%b%b%b" % (body[: value.end(1)], msgspec.json.encode(model), body[value.end() :])
+            return b"%b%b%b" % (body[: value.end(1)], _quoted(model), body[value.end() :])
         at = body.find(_MODEL, at + len(_MODEL))
     return body
