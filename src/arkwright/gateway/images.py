@@ -19,9 +19,9 @@ URL_BYTES_MAX = 6 * addresses.URL_CHARACTERS_MAX  # Each character may be an esc
 _SCHEMES = frozenset({"http", "https"})
 
 
-def remote(body: bytes, request: Request) -> list[str] | None:
+def remote(request: Request) -> list[str] | None:
     """The images that somebody would have to fetch; None when the request has no image at all. Raises InvalidInput."""
-    if not openai_images.may_have_images(body):
+    if not openai_images.may_have_images(request.asked.messages, request.read):
         return None
     try:
         found = openai_images.urls(request.take("messages"))

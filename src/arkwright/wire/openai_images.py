@@ -11,6 +11,7 @@ import msgspec
 from arkwright.wire.openai_request import Message
 
 DATA = b'"data:'
+_LIST = ord("[")
 
 
 _NULL = msgspec.Raw(b"null")
@@ -36,9 +37,12 @@ class NotAnImage(Exception):
     """A part that is not of OpenAI's shape."""
 
 
-def may_have_images(body: bytes) -> bool:
-    """False for sure when it has none; a name may hide in escapes."""
-    return b'_url"' in body or b"\\u00" in body
+def may_have_images(messages: Iterable[Message], body: bytes) -> bool:
+    """False for sure when there are none: most messages are plain words. A name may hide in escapes."""
+    for message in messages:
+        if memoryview(message.content)[0] == _LIST:
+            return b'_url"' in body or b"\\u00" in body
+    return False
 
 
 def urls(messages: Iterable[Message]) -> list[msgspec.Raw]:

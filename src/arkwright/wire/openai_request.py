@@ -144,10 +144,10 @@ class Shapes:
 class Request:
     """A body as raw fields, and as `asked` the known ones, checked and decoded: null and absent are None.
 
-    `bytes_cut`: how much longer the body is than what was read of it; `encode` puts it back.
+    `read`: what was read of the body, which is `bytes_cut` longer; `encode` puts back what was cut out of it.
     """
 
-    __slots__ = ("_cut", "asked", "bytes_cut", "fields")
+    __slots__ = ("_cut", "asked", "bytes_cut", "fields", "read")
 
     def __init__(self, body: bytes, shapes: Shapes) -> None:
         """Raises InvalidInput, naming the field, for anything that is not a request of this shape."""
@@ -159,7 +159,7 @@ class Request:
                 self._cut = None  # What is wrong is said of the body as it came.
         if self._cut is None:
             self._read(body, shapes)
-        self.bytes_cut = 0 if self._cut is None else len(body) - len(self._cut.rest)
+        self.bytes_cut = len(body) - len(self.read)
 
     def beginning(self, text: msgspec.Raw, count: int) -> bytes:
         """The first bytes of a JSON string of this request as it came, its quote among them."""
@@ -177,6 +177,7 @@ class Request:
         return body if self._cut is None else self._cut.mended(body)
 
     def _read(self, body: bytes, shapes: Shapes) -> None:
+        self.read = body
         self.fields = _fields(body)
         self.asked: Any
         try:

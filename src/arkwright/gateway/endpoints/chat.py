@@ -37,7 +37,7 @@ def ask(state: State, exchange: Exchange, principal: Principal, route: Route | N
         guarded(route, request)
     model = route.model
     asked = request.asked
-    shown = images.remote(exchange.body, request)
+    shown = images.remote(request)
     functions: list[Function] = []
     if not _TO_BE_CHECKED.isdisjoint(request.fields):
         functions = tools.forced(request)
