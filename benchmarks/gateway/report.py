@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from benchmarks.gateway.contenders import DIRECT, REFERENCE
-from benchmarks.gateway.plain import Plain
+from benchmarks.gateway.plain import CONNECTIONS, Plain
 from benchmarks.gateway.timed import Latency, Streamed
 from benchmarks.table import spread, table
 
@@ -21,7 +21,7 @@ def _with_the_rest(head: Sequence[str], rows: list[list[str]], wanted: Collectio
     return rows + [[name, "no figure", *["-"] * (len(head) - 2)] for name in wanted if name not in shown]
 
 
-def plain(rounds: Mapping[str, list[Plain]], wanted: Collection[str]) -> str:
+def plain(rounds: Mapping[str, list[Plain]], wanted: Collection[str], connections: int = CONNECTIONS) -> str:
     rows = [
         [
             name,
@@ -33,8 +33,8 @@ def plain(rounds: Mapping[str, list[Plain]], wanted: Collection[str]) -> str:
         ]
         for name, found in rounds.items()
     ]
-    head = ["64 connections, 0.6 KB in, 1 KB out", "requests a CPU-second", "x nginx", "CPU µs a request", "requests/s",
-            "CPU share"]  # fmt: skip
+    asked = f"{connections} connections, 0.6 KB in, 1 KB out"
+    head = [asked, "requests a CPU-second", "x nginx", "CPU µs a request", "requests/s", "CPU share"]
     return table(head, _with_the_rest(head, rows, wanted))
 
 
