@@ -75,11 +75,14 @@ def streams(rounds: Mapping[str, list[Streamed]], wanted: Collection[str]) -> st
 def bodies(rounds_of: Mapping[str, Mapping[str, list[Plain]]], wanted: Collection[str]) -> str:
     prompts, images = rounds_of["prompts"], rounds_of["images"]
     rows = []
-    for name in [name for name in prompts if name in images]:
+    for name in prompts:
         row = [name]
         for rounds in (prompts, images):
-            row.append(spread([one.cpu_us for one in rounds[name]], ",.0f"))
-            row.append(_beside(rounds[name], rounds[REFERENCE], lambda mine, its: mine.cpu_us / its.cpu_us, ".2f"))
+            found = rounds.get(name, ())
+            row.append(spread([one.cpu_us for one in found], ",.0f"))
+            row.append(
+                _beside(found, rounds[REFERENCE][: len(found)], lambda mine, its: mine.cpu_us / its.cpu_us, ".2f")
+            )
         rows.append(row)
     head = ["8 connections, CPU µs a request", "128 KB prompt", "x nginx's", "2 MB image", "x nginx's"]
     return table(head, _with_the_rest(head, rows, wanted))
