@@ -139,19 +139,25 @@ def test_on_a_terminal_it_follows_and_leaves_the_screen_as_it_was(tmp_path: Path
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
         before = termios.tcgetattr(theirs)
         asked = command("--data-dir", str(tmp_path), "--interval", "0.2")
-        with subprocess.Popen(asked, env=clean(), stdin=theirs, stdout=theirs, stderr=theirs) as process:
-            said, end = b"", time.monotonic() + 60
-            while said.count(b"rep_east") < 3:
-                assert time.monotonic() < end, said
-                if select.select([terminal], [], [], 0.2)[0]:
+        heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 - started in the background, it is ignored
+        with subprocess.Popen(
+            asked, env=clean(), stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=heed
+        ) as process:
+            try:
+                said, end = b"", time.monotonic() + 60
+                while said.count(b"rep_east") < 3:
+                    assert time.monotonic() < end, said
+                    if select.select([terminal], [], [], 0.2)[0]:
+                        said += os.read(terminal, 65536)
+                process.send_signal(signal.SIGINT)
+                while process.poll() is None:
+                    assert time.monotonic() < end
+                    if select.select([terminal], [], [], 0.05)[0]:
+                        said += os.read(terminal, 65536)
+                while select.select([terminal], [], [], 0.1)[0]:
                     said += os.read(terminal, 65536)
-            process.send_signal(signal.SIGINT)
-            while process.poll() is None:
-                assert time.monotonic() < end
-                if select.select([terminal], [], [], 0.05)[0]:
-                    said += os.read(terminal, 65536)
-            while select.select([terminal], [], [], 0.1)[0]:
-                said += os.read(terminal, 65536)
+            finally:
+                process.kill()  # A test that fails leaves nobody waiting for it.
         assert process.returncode == 0
         assert termios.tcgetattr(theirs) == before
         assert said.count(b"\x1b[?1049h") == said.count(b"\x1b[?1049l") == 1, "the other screen, and back"
