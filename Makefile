@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 NATIVE := hatch_build.py $(shell find src -name '_*.pyx' -o -name '_*.pxd' -o -name '_*.h')
 
 .PHONY: help setup native up test check format lock docs bench bench-money bench-gateway fuzz kill-test fleet-test \
-	soak soak-gateway
+	outage-test soak soak-gateway
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -70,6 +70,9 @@ fleet-test: setup  ## Kill a replica of four every two seconds under streams, fo
 
 fuzz: setup  ## Give random bytes to all that reads bytes of strangers (ARGS="--seconds 3600")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+outage-test: setup  ## Take control and the database away for 60 s under load, frozen and killed
+	@$(BIN)/python -m tests.exactness.outage $(ARGS)
 
 soak: setup  ## Do a million things to the books, and check every law after each step
 	@$(BIN)/python -m tests.exactness.soak $(ARGS)
