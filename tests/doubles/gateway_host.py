@@ -110,6 +110,8 @@ class GatewayHost:
     def limits(self, settings: Settings) -> None:
         """Other settings for the connections made from now on."""
         self._made[0] = settings
+        if self.worker.clients is not None:
+            self.worker.clients.heed(settings)
 
     def held(self) -> int:
         return self.words.held(0)

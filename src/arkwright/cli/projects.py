@@ -1,14 +1,16 @@
 """`arkwright projects`: how an organization divides its keys and usage."""
 
-from cyclopts import App
+from typing import Annotated
+
+from cyclopts import App, Parameter
 
 from arkwright.cli import tables
-from arkwright.cli.fields import segment
+from arkwright.cli.fields import given, segment
 from arkwright.cli.options import JsonOption, OrganizationOption
 from arkwright.cli.target import HERE, TargetOptions
 
 app = App(name="projects", help="Projects of an organization.")
-_COLUMNS = ("id", "name", "created_at")
+_COLUMNS = ("id", "name", "service_tiers", "created_at")
 
 
 @app.command(name="list")
@@ -32,4 +34,28 @@ def create(
     """Create a project."""
     with at.client() as client:
         answer = client.post(f"/organizations/{segment(organization)}/projects", {"name": name})
+    tables.show(answer, json_output=json_output, columns=_COLUMNS)
+
+
+@app.command(name="set")
+def set_(
+    name: str,
+    organization: OrganizationOption = "default",
+    *,
+    service_tier: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="What its requests may name beside the default: priority, flex, batch; repeat it. `none`: what the "
+            "price of their model names.",
+        ),
+    ] = None,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
+) -> None:
+    """Change what is given of a project."""
+    tiers = None if service_tier is None else [tier for tier in service_tier if tier != "none"]
+    with at.client() as client:
+        path = f"/organizations/{segment(organization)}/projects/{segment(name)}"
+        answer = client.patch(path, given({"service_tiers": tiers}))
     tables.show(answer, json_output=json_output, columns=_COLUMNS)

@@ -198,7 +198,7 @@ async def _profile(session: Session, owner: Organization, fields: ProfileFields)
 
 
 async def _project(session: Session, spec: DeclaredProject) -> list[Change]:
-    return [await projects.ensure(session, await _owner(session, spec.organization), spec.name)]
+    return [await projects.ensure(session, await _owner(session, spec.organization), spec.name, spec)]
 
 
 async def _member(session: Session, spec: DeclaredMember) -> list[Change]:

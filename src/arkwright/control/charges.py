@@ -97,6 +97,7 @@ class ChargeView(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     ended_at: datetime
     ttft_us: int | None
+    queue_us: int
     usage: dict[str, int]
     usage_source: str
     circumstances: Circumstances
@@ -188,7 +189,7 @@ def _shown(row: Any, changed: list[Any], costs: dict[int, Any]) -> ChargeView:
     plain = (
         "organization", "organization_id", "organization_class", "project", "key_id", "endpoint", "model", "target",
         "upstream_model", "upstream_request_id", "streamed", "status", "finish", "started_at", "ended_at", "ttft_us",
-        "usage_source", "currency", "price_version", "draws", "endpoint_id",
+        "queue_us", "usage_source", "currency", "price_version", "draws", "endpoint_id",
     )  # fmt: skip
     now_pico = row.amount_pico + sum(adjustment.delta_pico for adjustment in changed)
     return ChargeView(

@@ -24,6 +24,7 @@ from arkwright.control.models import ModelSpec
 from arkwright.control.organizations import OrganizationSpec
 from arkwright.control.prices import PriceSpec, sound
 from arkwright.control.profiles import ProfileFields
+from arkwright.control.projects import ProjectSpec
 from arkwright.control.providers import ProviderSpec
 from arkwright.control.reservations import ReservationSpec
 
@@ -41,9 +42,8 @@ class DeclaredOrganization(OrganizationSpec, kw_only=True, forbid_unknown_fields
     billing_profile: ProfileFields | None = None
 
 
-class DeclaredProject(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class DeclaredProject(ProjectSpec, kw_only=True, forbid_unknown_fields=True):
     organization: str
-    name: str
 
 
 class DeclaredMember(MemberSpec, kw_only=True, forbid_unknown_fields=True):

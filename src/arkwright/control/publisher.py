@@ -125,7 +125,15 @@ async def _discounts(connection: Connection, at_us: int) -> dict[str, tuple[Disc
 
 def _key(row: Any) -> Key:
     expires_at_us = None if row.expires_at is None else us_from_datetime(row.expires_at)
-    return Key(row.id, row.organization_id, row.project_id, frozenset(row.models), expires_at_us, row.disabled)
+    return Key(
+        row.id,
+        row.organization_id,
+        row.project_id,
+        frozenset(row.models),
+        expires_at_us,
+        row.disabled,
+        frozenset(row.service_tiers),
+    )
 
 
 class _Places(NamedTuple):

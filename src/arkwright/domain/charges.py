@@ -36,6 +36,7 @@ class Charge(msgspec.Struct, frozen=True):
     started_us: int
     ended_us: int
     ttft_us: int | None
+    queue_us: int
     input_tokens: int
     cached_input_tokens: int
     cache_write_tokens: int

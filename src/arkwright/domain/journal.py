@@ -109,6 +109,7 @@ class Settled(msgspec.Struct, frozen=True, omit_defaults=True, tag="settled"):
     granted_pico: int = 0
     draws: tuple[Draw, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+    queue_us: int = 0  # How long it waited for a target to have room.
     endpoint_id: str = ""  # Of the one that was called, should one have been.
 
 

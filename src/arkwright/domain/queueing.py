@@ -245,7 +245,7 @@ class DrainRate:
 
 
 def tier_of(asked: str | None) -> Tier:
-    """`auto` and nothing at all are the default."""
+    """By its name; whatever else, as `auto` and nothing at all, is the default."""
     return next((tier for tier in TIERS if tier == asked), "default")
 
 

@@ -40,3 +40,4 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
     models: frozenset[str] = frozenset()
     expires_at_us: int | None = None
     disabled: bool = False
+    service_tiers: frozenset[str] = frozenset()  # Of its project, beside the default; empty: what the price names.

@@ -39,11 +39,15 @@ cdef class Clients:
         """
         self.drain_idle_s = drain_idle_s
         self.pump, self.journal, self.permits, self.lanes, self.policy = pump, journal, permits, lanes, policy
-        self.idle_timeout_s, self.body_timeout_s = timeouts.idle_timeout_s, timeouts.body_timeout_s
-        self.first_byte_timeout_s, self.write_timeout_s = timeouts.first_byte_timeout_s, timeouts.write_timeout_s
+        self.heed(timeouts)
         self.beginning, self.beginning_last = beginnings
         self.waiting = deque()
         journal.told = self.release
+
+    def heed(self, timeouts):
+        """From now on."""
+        self.idle_timeout_s, self.body_timeout_s = timeouts.idle_timeout_s, timeouts.body_timeout_s
+        self.first_byte_timeout_s, self.write_timeout_s = timeouts.first_byte_timeout_s, timeouts.write_timeout_s
 
     def accepted(self, Pump pump, int fd):
         """A client knocked."""

@@ -21,7 +21,9 @@ from arkwright.basics.ids import secret_sha256
 from arkwright.basics.money import decimal_from_pico
 from arkwright.domain.catalog import Model
 from arkwright.domain.lots import Lengths
+from arkwright.domain.metering import ONLINE, Circumstances
 from arkwright.domain.pricing import Terms, worst_case
+from arkwright.domain.queueing import TIERS, Tier
 from arkwright.domain.tenancy import Key, Organization
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.holds import SLICE_TOKENS, SLICE_TOKENS_MIN, Hold
@@ -32,6 +34,10 @@ from arkwright.gateway.state import State
 from arkwright.gateway.tariffs import Tariff
 from arkwright.host.permits import MONEY, Group, Permit, Permits, Refusal
 
+# What a request of a tier is priced by: made once, and the default's is the very object that records leave out.
+CIRCUMSTANCES: dict[Tier, Circumstances] = {
+    tier: ONLINE if tier == ONLINE.service_tier else Circumstances(service_tier=tier) for tier in TIERS
+}
 NOT_FREE = Refusal(-1, "balance", None)  # It would cost money, which its organization does not spend.
 RECOGNIZED_MAX = 100_000  # Callers that are remembered until the next snapshot.
 TARIFFS_MAX = 100_000  # Kinds of requests that are remembered; beyond that all are worked out anew.
@@ -56,6 +62,7 @@ class Wanted(msgspec.Struct, frozen=True):
     input_tokens_max: int
     output_tokens_max: int
     bounded: bool
+    service_tier: Tier = "default"
     endpoint_id: str = ""
     stoppable: bool = False
 
@@ -73,6 +80,7 @@ class Admitted(msgspec.Struct, frozen=True):
     permit: Permit
     hold: Hold | None
     cover: Cover = NO_COVER
+    circumstances: Circumstances = ONLINE
     endpoint_id: str = ""
 
     @property
@@ -154,7 +162,7 @@ class Admission:
         self._lots = lots
         self._limits = Limits(state, permits)
         self._reservations = Reservations(permits, state.hosts)
-        self._tariffs: dict[tuple[str, str, str, str], Tariff] = {}
+        self._tariffs: dict[tuple[str, str, str, str, Tier], Tariff] = {}
 
     def admit(self, wanted: Wanted, *, leases_ready: bool) -> Admitted | Refused:
         """Count the request in every limit and hold what it may cost, or change nothing."""
@@ -182,7 +190,9 @@ class Admission:
                 taken = self._permits.take(group, cost_pico=cost_pico, tokens=tokens, at_us=at_us)
             if isinstance(taken, Permit):
                 hold = None if output == most else self._hold(wanted, cost, taken, output)
-                return Admitted(principal, model, terms, taken, hold, cost.cover, wanted.endpoint_id)
+                return Admitted(
+                    principal, model, terms, taken, hold, cost.cover, tariff.circumstances, wanted.endpoint_id
+                )
             others = cost.give_back() and taken.kind == "balance"
             less = self._less(output) if sliced else 0
             if not less or taken.held or taken.kind not in MONEY:
@@ -192,7 +202,8 @@ class Admission:
 
     def most_pico(self, wanted: Wanted) -> int:
         """The most that such a request can cost by the price of now, whoever pays for it. Holds nothing."""
-        extents = self._state.extents(self.tariff(wanted).terms(now_us()))
+        tariff = self.tariff(wanted)
+        extents = self._state.extents(tariff.terms(now_us()), tariff.circumstances)
         return worst_case(extents, wanted.input_tokens_max, wanted.output_tokens_max)
 
     def _throughput(self, wanted: Wanted, at_us: int) -> Taken | LimitExceeded | None:
@@ -207,14 +218,15 @@ class Admission:
     def tariff(self, wanted: Wanted) -> Tariff:
         """What holds for every request of this caller, endpoint and model."""
         key, model = wanted.principal.key, wanted.model
-        kind = (key.id, wanted.endpoint, model.name, wanted.endpoint_id)
+        kind = (key.id, wanted.endpoint, model.name, wanted.endpoint_id, wanted.service_tier)
         found = self._tariffs.get(kind)
         if found is None:
             if len(self._tariffs) >= TARIFFS_MAX:
                 self._tariffs.clear()
             organization = wanted.principal.organization
             coverage = self._limits.of(organization, key, wanted.endpoint, model.name, wanted.endpoint_id)
-            found = self._tariffs[kind] = Tariff(self._state, organization, model, coverage, self._lots)
+            circumstances = CIRCUMSTANCES[wanted.service_tier]
+            found = self._tariffs[kind] = Tariff(self._state, organization, model, coverage, self._lots, circumstances)
         return found
 
     def _less(self, output: int) -> int:

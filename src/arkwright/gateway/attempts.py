@@ -111,6 +111,7 @@ class Try:
             drop_usage=plan.drop_usage,
             strip_timings=target.traits.progress == "timings",
             rename=(target.upstream_model, model.name) if plan.upstream_streamed else None,
+            tier=plan.tier if plan.present is None else "",
         )
 
     def start(self, request_id: str, affinity: Affinity) -> None:

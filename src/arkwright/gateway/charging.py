@@ -143,7 +143,10 @@ class Charging:
         """Charge a request; `on_durable` runs once the record is on disk. Returns the amount in pico."""
         usage, terms = metered.usage, admitted.terms
         # Whether a model thought is known by what it says; a book may price its answers apart.
-        circumstances = THINKING if usage.reasoning_tokens else ONLINE
+        circumstances = admitted.circumstances
+        if usage.reasoning_tokens:
+            plain = circumstances is ONLINE
+            circumstances = THINKING if plain else msgspec.structs.replace(circumstances, thinking=True)
         charge = Covered(rate(terms, usage, circumstances))
         if self.lots is not None and admitted.cover is not NO_COVER:
             charge = self.lots.draw(admitted.cover, charge.lines)
@@ -159,7 +162,7 @@ class Charging:
             served.streamed, served.status, served.finish, served.ttft_us,
             usage, metered.source,
             terms.price.currency, terms.price.id, charge.lines, amount, uncollected,
-            circumstances, charge.granted_pico, charge.draws, served.attempts, admitted.endpoint_id,
+            circumstances, charge.granted_pico, charge.draws, served.attempts, exchange.queue_us, admitted.endpoint_id,
         )  # fmt: skip
         assert self._journal is not None, "settled without an intent"
         if self.journeys is not None:

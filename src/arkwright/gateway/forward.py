@@ -57,9 +57,7 @@ class Forward:
         failed: Sequence[Tried] = (),
         ticket: "Ticket | None" = None,
     ) -> None:
-        """`failed`: what was tried already, by whoever hands the request over; those targets come last. `ticket`: its
-        place at one of them, where they are bounded.
-        """
+        """`failed`: what others tried already; those targets come last. `ticket`: its place, if targets are bounded."""
         exchange = ask.exchange
         self._worker = worker
         self._exchange = exchange
@@ -160,6 +158,8 @@ class Forward:
     def _over(self, one: Try, outcome: Outcome) -> None:
         """A try that will not answer."""
         one.end(outcome)
+        if self._ticket is not None:
+            self._ticket.give_back(one.target.id)
         self._rounds.failed(one, self._route, self._worker.loop.time())
         if len(self._attempts) < ATTEMPTS_MAX:
             self._attempts.append(one.record())
@@ -194,7 +194,7 @@ class Forward:
     # A second try beside a slow one
 
     def _hedge_soon(self, one: Try) -> None:
-        alone = self._exchange.begun or self._attempts or self._ticket is not None or not self._targets
+        alone = self._exchange.begun or self._attempts or not self._targets
         if not alone and hedging.may(one.target):
             delay_s = self._worker.hedging.delay_s(self._model.name)
             self._timer = self._worker.loop.call_later(delay_s, self._hedge)
@@ -202,7 +202,7 @@ class Forward:
     def _hedge(self) -> None:
         self._timer = None
         target = next((target for target in self._targets if hedging.may(target)), None)
-        if self._ended or target is None or not self._worker.hedging.take():
+        if self._ended or target is None or not self._worker.hedging.take(self._ticket, target):
             return
         try:
             plan = self._planner(target)

@@ -4,7 +4,12 @@ Law: only targets that can be stopped are asked twice, and of all requests that 
 The client gets one answer and one charge; what the slower one cost is the operator's.
 """
 
+from typing import TYPE_CHECKING
+
 from arkwright.domain.catalog import Target
+
+if TYPE_CHECKING:
+    from arkwright.gateway.queue import Ticket
 
 QUANTILE_PERCENT = 95
 SHARE_PERCENT = 5  # Of the requests that may be asked twice.
@@ -56,9 +61,9 @@ class Hedging:
         """The first token of the first try came after so long."""
         self._of(model).observe(ttft_us)
 
-    def take(self) -> bool:
-        """Whether a second try may be made now."""
-        if self._credit < 1:
+    def take(self, ticket: "Ticket | None" = None, target: Target | None = None) -> bool:
+        """Whether a second try may be made now. `ticket`: it takes a place at the target that nobody waits for."""
+        if self._credit < 1 or (ticket is not None and target is not None and not ticket.beside(target)):
             return False
         self._credit -= 1
         return True

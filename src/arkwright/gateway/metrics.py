@@ -204,16 +204,22 @@ class Metrics:
         snapshot_version: int,
         ready: bool = True,
         load: Mapping[tuple[str, str], int] | None = None,
+        waiting: Mapping[str, int] | None = None,
     ) -> Families:
         """This worker's series by family; `worker` tells those of several workers apart.
 
-        `load`: by a target's name and id, what the routing counts as under way there.
+        `load`: by a target's name and id, what the routing counts as under way there. `waiting`: by model, how many
+        wait for a replica to have room.
         """
         mine = {"worker": self._worker}
         told = self._counted(mine) | self._timed() | _of_process(mine)
         told["arkwright_target_load gauge"] = [
             series("arkwright_target_load", value, {**mine, "target": name, "replica": replica})
             for (name, replica), value in sorted((load or {}).items())[:PASSAGES_MAX]
+        ]
+        told["arkwright_queue_depth gauge"] = [
+            series("arkwright_queue_depth", value, {**mine, "model": model})
+            for model, value in sorted((waiting or {}).items())[:PASSAGES_MAX]
         ]
         for name, value in (
             ("arkwright_connections", connections),

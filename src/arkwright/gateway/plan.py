@@ -7,7 +7,7 @@ import msgspec
 
 from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
-from arkwright.wire import openai_answer
+from arkwright.wire import openai_answer, openai_tier
 from arkwright.wire.openai_request import Fields, Request, raw, raw_name
 
 
@@ -27,6 +27,7 @@ class Plan(msgspec.Struct, frozen=True):
     bodies: list[bytes]
     choices_per_prompt: int
     present: Callable[[bytes], bytes] | None
+    tier: str = ""  # What the answer says of its service tier; empty: nothing.
 
 
 Planner = Callable[[Target], Plan]  # Raises an ArkwrightError when this target can't honour the request.
@@ -41,11 +42,13 @@ def generation(
     model: str,
     reshape: Callable[[bytes], bytes] | None,
     prompts: list[Fields] | None = None,
+    tier: str = "",
 ) -> Plan:
     """The plan of an endpoint that generates. `reshape`: makes the answer where the target's own would not do."""
     asked = request.asked
     streamed = bool(asked.stream)
     passed_on = streamed and reshape is None
+    present = reshape or presenting(model, target.upstream_model)
     return Plan(
         endpoint,
         "/" + endpoint.replace(".", "/"),
@@ -54,7 +57,8 @@ def generation(
         passed_on and not includes_usage(request),
         bodies(fields, request, target, prompts),
         asked.n or 1,
-        None if passed_on else reshape or presenting(model, target.upstream_model),
+        None if passed_on else _telling(present, tier) if tier else present,
+        tier,
     )
 
 
@@ -62,6 +66,10 @@ def generation(
 def presenting(model: str, upstream_model: str) -> Callable[[bytes], bytes]:
     """Gives a whole answer the customer's name for the model."""
     return lambda body: openai_answer.presented(body, model=model, upstream_model=upstream_model)
+
+
+def _telling(present: Callable[[bytes], bytes], tier: str) -> Callable[[bytes], bytes]:
+    return lambda body: openai_tier.in_answer(present(body), tier)
 
 
 def includes_usage(request: Request) -> bool:
@@ -75,6 +83,7 @@ def fields_for(request: Request, target: Target) -> Fields:
     refuse(request, target)
     fields = dict(request.fields)
     fields["model"] = raw_name(target.upstream_model)
+    fields.pop("service_tier", None)  # It is what the platform sells, not what its upstream does.
     if wants_stream(request, target):
         fields["stream"] = _TRUE
         fields["stream_options"] = _WITH_USAGE

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from arkwright.basics.errors import ArkwrightError, LimitExceeded, Unavailable
 from arkwright.domain.catalog import Target
-from arkwright.domain.queueing import Bounds, DrainRate, FairQueue, Full, Waiting, tier_of
+from arkwright.domain.queueing import Bounds, DrainRate, FairQueue, Full, Waiting
 from arkwright.gateway import affinity
 from arkwright.gateway.rooms import Rooms
 from arkwright.gateway.routes import resolve
@@ -63,7 +63,7 @@ class Ticket:
     """
 
     __slots__ = ("_queue", "admitted", "affinity", "ask", "counted", "deadline", "first", "line", "on_start",
-                 "on_timeout", "place", "retries", "since", "waiting")  # fmt: skip
+                 "on_timeout", "places", "retries", "since", "waiting")  # fmt: skip
 
     def __init__(self, queue: "Queue", ask: "Ask", admitted: "Admitted") -> None:
         self._queue = queue
@@ -71,7 +71,7 @@ class Ticket:
         self.affinity = affinity.of(ask)
         self.admitted = admitted
         self.first: Target | None = None
-        self.place: tuple[Target, int] | None = None
+        self.places: dict[str, tuple[Target, int]] = {}  # By target: one, or two while a slow one is hedged.
         self.counted: tuple[Line, Waiting[Ticket]] | None = None
         self.retries = False
         # While it waits:
@@ -102,6 +102,10 @@ class Ticket:
         self.first = None
         return True
 
+    def beside(self, target: Target) -> bool:
+        """A place at a second target, for a try beside a slow one: only if it is free, and nobody waits for it."""
+        return self._queue.second(self, target)
+
     def end(self, tokens: int) -> None:
         """The request is over, and used so much."""
         self._queue.left(self)
@@ -112,10 +116,12 @@ class Ticket:
             line.queue.ended(waiting, tokens)
             self._queue.forget(line)
 
-    def give_back(self) -> None:
-        if self.place is not None:
-            place, self.place = self.place, None
-            self._queue.give_back(*place)
+    def give_back(self, target_id: str | None = None) -> None:
+        """The place at this target, or every one."""
+        for one in list(self.places) if target_id is None else [target_id]:
+            place = self.places.pop(one, None)
+            if place is not None:
+                self._queue.give_back(*place)
 
 
 class Deadline:
@@ -204,7 +210,11 @@ class Queue:
 
     def placed(self, ticket: Ticket, targets: list[Target], since_ns: int) -> bool:
         """Give it a place at the best of these targets that has room."""
-        for target in self._worker.fleet.choose(ticket.ask.route, ticket.affinity):
+        retries = since_ns == AT_ONCE  # In the order in which they are to be tried.
+        chosen = targets if retries else self._worker.fleet.choose(ticket.ask.route, ticket.affinity)
+        if not chosen and targets and not since_ns:
+            return True  # Nobody may be asked: who comes new is told so at once, who waits waits on.
+        for target in chosen:
             if target not in targets:
                 continue
             count = _count(ticket.ask, target)
@@ -212,9 +222,18 @@ class Queue:
                 ticket.first = target
                 return True
             if self._shared.take(target, count, time.monotonic_ns(), since_ns):
-                ticket.first, ticket.place = target, (target, count)
+                ticket.first, ticket.places[target.id] = target, (target, count)
                 return True
         return False
+
+    def second(self, ticket: Ticket, target: Target) -> bool:
+        """The same for a try that is made beside another."""
+        count = _count(ticket.ask, target)
+        if target.capacity and not self._shared.take(target, count, time.monotonic_ns(), 0):
+            return False
+        if target.capacity:
+            ticket.places[target.id] = target, count
+        return True
 
     def give_back(self, target: Target, count: int) -> None:
         self._shared.give_back(target, count)
@@ -261,9 +280,7 @@ class Queue:
 
     def _wait(self, ticket: Ticket, line: Line, on_start: Callable[[], None], on_timeout: Refuse) -> None:
         ask = ticket.ask
-        waiting = Waiting(
-            ticket, ask.principal.organization.id, tier_of(ask.service_tier), _tokens(ask), len(ask.exchange.body)
-        )
+        waiting = Waiting(ticket, ask.principal.organization.id, ask.service_tier, _tokens(ask), len(ask.exchange.body))
         if ticket.retries:
             line.turn_ns = AT_ONCE
             line.queue.enter_first(waiting)

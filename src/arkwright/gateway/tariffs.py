@@ -6,6 +6,7 @@ Decides nothing; `gateway.admission` asks it what a request is charged by, and w
 from arkwright.basics.errors import Unavailable
 from arkwright.domain.catalog import Model
 from arkwright.domain.discounts import discount_at
+from arkwright.domain.metering import ONLINE, Circumstances
 from arkwright.domain.pricing import PriceVersion, Rule, Terms
 from arkwright.domain.tenancy import Organization
 from arkwright.gateway.limits import Coverage
@@ -18,10 +19,16 @@ UNPRICED = "unpriced"  # The price version on charges of the operator's own traf
 
 class Tariff:
     __slots__ = ("_cost", "_lots", "_model", "_organization", "_plain", "_price", "_since_us", "_state", "_until_us",
-                 "coverage")  # fmt: skip
+                 "circumstances", "coverage")  # fmt: skip
 
     def __init__(
-        self, state: State, organization: Organization, model: Model, coverage: Coverage, lots: Lots | None
+        self,
+        state: State,
+        organization: Organization,
+        model: Model,
+        coverage: Coverage,
+        lots: Lots | None,
+        circumstances: Circumstances = ONLINE,
     ) -> None:
         self._state = state
         self._organization = organization
@@ -32,6 +39,7 @@ class Tariff:
         self._cost: Cost | None = None
         self._plain = not organization.free_only and (lots is None or not state.has_lots(organization.id))
         self.coverage = coverage
+        self.circumstances = circumstances
 
     def terms(self, at_us: int) -> Terms:
         """The price and the discount of that moment. Raises Unavailable for a customer without a price."""
@@ -48,7 +56,7 @@ class Tariff:
         organization, state = self._organization, self._state
         lots = () if self._plain else state.lots(organization.id, self._model.name, terms.at_us)
         counts = self.coverage.group.money or bool(lots) or organization.free_only
-        cost = Cost(state.extents(terms) if counts else (), self._lots, lots, throughput)
+        cost = Cost(state.extents(terms, self.circumstances) if counts else (), self._lots, lots, throughput)
         if self._plain and throughput is None and not organization.discounts and not terms.price.windows:
             self._cost = cost  # The same for every request, until the price changes.
         return cost

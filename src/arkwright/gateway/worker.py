@@ -16,6 +16,7 @@ from arkwright.basics.settings import Settings
 from arkwright.domain.breaker import State as BreakerState
 from arkwright.domain.catalog import Model, Target, Traits
 from arkwright.domain.journal import Attempt
+from arkwright.domain.queueing import Tier
 from arkwright.gateway import pump as pumps
 from arkwright.gateway import traces
 from arkwright.gateway.access_log import AccessLog
@@ -96,7 +97,7 @@ class Ask(NamedTuple):
     choices: int
     planner: Planner
     again: "Callable[[State, Exchange, Principal, Route | None], Ask]"  # Makes the ask anew, for another route.
-    service_tier: str = "auto"  # As the caller names it.
+    service_tier: Tier = "default"
     calls: int = 1  # How many a target that counts one choice only is asked at once.
     tried: tuple[Attempt, ...] = ()  # Along the routes before this one.
 
@@ -111,6 +112,7 @@ def _wanted(ask: Ask) -> Wanted:
         min(ask.input_tokens_max, context * ask.choices),
         min(limit, context) * ask.choices,
         ask.output_tokens_max is not None,
+        ask.service_tier,
         ask.route.endpoint_id,
         ask.route.stoppable,
     )
@@ -365,6 +367,7 @@ class Worker:
             snapshot_version=version,
             ready=not self.not_ready(),
             load={(target.name, target.id): self.fleet.outstanding(target.id) for target in targets.values()},
+            waiting=self.queue.depths(),
         )
         return told | replica_families(self.fleet, targets.values(), str(self._slot.index))
 

@@ -38,6 +38,9 @@ METRICS: dict[str, Metric] = {
     "arkwright_queue_seconds": Metric(
         "histogram", "worker, model", "How long requests waited that had to, until a replica had room."
     ),
+    "arkwright_queue_depth": Metric(
+        "gauge", "worker, model", "Admitted requests that wait for a replica to have room."
+    ),
     "arkwright_requests_in_flight": Metric("gauge", "worker", "Admitted requests that are under way."),
     "arkwright_target_load": Metric(
         "gauge", "worker, target, replica", "What is under way at a replica, as the choice of replicas counts it."

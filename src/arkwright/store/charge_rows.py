@@ -17,9 +17,10 @@ _plain_of = attrgetter(
     "event_id", "organization_id", "organization_class", "industry", "prepaid", "project_id", "key_id", "endpoint",
     "model", "target", "upstream_model", "upstream_request_id", "streamed", "status", "finish", "input_tokens",
     "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "usage_source", "currency",
-    "price_version", "amount_pico", "uncollected_pico", "granted_pico", "incarnation", "sequence", "endpoint_id",
+    "price_version", "amount_pico", "uncollected_pico", "granted_pico", "queue_us", "incarnation",
+    "sequence", "endpoint_id",
 )  # fmt: skip
-_FIELDS = 29 + 8
+_FIELDS = 30 + 8
 _row = "\t".join(["%s"] * _FIELDS)
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -29,10 +29,13 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True, rename={"class_": 
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """`service_tiers`: those that its requests may name, beside the default; empty: those that the price names."""
+
     id: str
     organization_id: str
     name: str
     created_at: datetime
+    service_tiers: list[str] = []
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +126,10 @@ async def projects(connection: Connection, organization_id: str, *, after: str =
 
 async def insert_project(connection: Connection, project: Project) -> None:
     await _queries.project_insert(connection, **_columns(project))
+
+
+async def update_project(connection: Connection, project: Project) -> None:
+    await _queries.project_update(connection, id=project.id, service_tiers=project.service_tiers)
 
 
 async def person(connection: Connection, login: str) -> Person | None:

@@ -88,6 +88,7 @@ _COMMON: dict[str, Any] = {
     "stop": str | list[str] | None,
     "user": str | None,
     "logit_bias": dict[str, float] | None,
+    "service_tier": str | None,
 }
 CHAT: dict[str, Any] = _COMMON | {
     "messages": Annotated[list[Message], msgspec.Meta(min_length=1)],

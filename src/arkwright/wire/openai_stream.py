@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import msgspec
 
+from arkwright.wire.openai_tier import in_events
 from arkwright.wire.openai_usage import Counts, OpenAIUsage, disjoint
 from arkwright.wire.sse import Splitter, data_of, events
 
@@ -49,19 +50,23 @@ class StreamFollower:
     drop_usage: the client did not ask for the usage chunk that we asked the upstream for.
     strip_timings: the engine's own progress is for us, not for the client.
     rename: (upstream's model name, the name the client asked for), or None to leave it.
+    tier: the service tier that each event tells; empty: none.
     """
 
     __slots__ = (
         "_alike", "_drop_usage", "_rename", "_splitter", "_strip_timings", "_timings", "counts", "done", "error_event",
-        "events", "finished",
+        "events", "finished", "tier",
     )  # fmt: skip
 
-    def __init__(self, *, drop_usage: bool, strip_timings: bool, rename: tuple[str, str] | None) -> None:
+    def __init__(
+        self, *, drop_usage: bool, strip_timings: bool, rename: tuple[str, str] | None, tier: str = ""
+    ) -> None:
         self._splitter = Splitter()
         self._drop_usage = drop_usage
         self._strip_timings = strip_timings
         self._rename = _renaming(rename) if rename and rename[0] != rename[1] else None
         self._alike: tuple[bytes, bytes, bytes, bytes] | None = None  # Around words: as it comes, as it goes on.
+        self.tier = tier
         self._timings: bytes | None = None
         self.counts: Counts | None = None  # From the upstream's usage object.
         self.done = False  # The upstream said [DONE].
@@ -91,10 +96,12 @@ class StreamFollower:
             block = b"".join(kept for event in events(block) if (kept := self._look_into(event)))
         elif not self.finished:
             self.finished = _FINISH.search(block) is not None
-            if not self.finished and self._alike is None and not self._strip_timings:
+            if not (self.finished or self._alike or self._strip_timings or self.tier):
                 self._remember(block)
         self.events += block.count(b"data:")
-        return block if self._rename is None else self._renamed(block)
+        if self._rename is not None:
+            block = self._renamed(block)
+        return in_events(block, self.tier) if self.tier and block else block
 
     def _remember(self, block: bytes) -> None:
         """What stands around the words of a plain event: others differ from it in nothing but their words."""
@@ -114,7 +121,7 @@ class StreamFollower:
     @property
     def plain(self) -> bool:
         """Whether every block goes on as it came, but for those with usage, an error or an end in them."""
-        return self._rename is None and not self._strip_timings
+        return self._rename is None and not self._strip_timings and not self.tier
 
     def take_rest(self) -> bytes:
         """An event that has begun, for whoever cuts the stream from now on; `feed` then gets whole events."""

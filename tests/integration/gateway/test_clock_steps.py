@@ -21,6 +21,12 @@ HOUR_US = 3_600 * 1_000_000
 CHEAP, DEAR = 250_000, 900_000
 
 
+@pytest.fixture(autouse=True)
+def _asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pump reads the machine's clock, which a test can't step."""
+    monkeypatch.setenv("ARKWRIGHT_PUMP", "off")
+
+
 class Clock:
     """The worker's clock, stepped by a test."""
 

@@ -147,3 +147,23 @@ def test_second_tries_are_saved_up_only_so_far() -> None:
     for _ in range(10_000):
         hedging.delay_s("m")
     assert [hedging.take() for _ in range(3)] == [True, True, False]
+
+
+async def test_where_targets_are_bounded_a_second_try_needs_a_free_place(pair: Pair) -> None:
+    worker = pair.host.worker
+    for free in (True, False):
+        pair.route(SLOW, QUICK)
+        targets = tuple(msgspec.structs.replace(target, capacity=1) for target in worker.state.routes["mock"].targets)
+        worker.state.routes["mock"] = worker.state.routes["mock"]._replace(targets=targets)
+        worker.fleet.choose = lambda *_, among=targets, **__: list(among)  # type: ignore[method-assign]
+        rooms = worker.queue._shared
+        if not free:
+            assert rooms.take(targets[1], 1, 1, 0)
+        assert (await pair.host.chat("mock")).status == 200
+        await pair.host.quiet()
+        assert pair.host.settled()[-1].target == ("b" if free else "a")
+        assert rooms.take(targets[0], 1, 1, 0), "given back"
+        assert rooms.take(targets[1], 1, 1, 0) == free
+        rooms.give_back(targets[0], 1)
+        rooms.give_back(targets[1], 1)
+    assert len(pair.quick.requests) == 1

@@ -34,7 +34,8 @@ def bounded(
 
 @asynccontextmanager
 async def worker(tmp_path: Path, *targets: Target, **settings: Any) -> AsyncIterator[GatewayHost]:
-    made = await start(tmp_path, snapshot({"mock": list(targets)}), **settings)
+    # A second name for the last of them, so that a test can fill it.
+    made = await start(tmp_path, snapshot({"mock": list(targets), "last": [targets[-1]]}), **settings)
     made.words.set_ceiling(0, UNIT)
     try:
         yield made
@@ -147,16 +148,16 @@ async def test_one_organization_can_not_crowd_another_out(tmp_path: Path, upstre
 async def test_a_retry_does_not_queue_again(tmp_path: Path, upstream: OpenAIUpstream) -> None:
     """Its first target fails while the other is full: it has the next place there, before those who waited longer."""
     failing = bounded(upstream, 1, "wait_ms=50;status=503", name="a")
-    sound = bounded(upstream, 1, "wait_ms=150", name="b")
+    sound = bounded(upstream, 1, "wait_ms=1500", name="b")
     async with worker(tmp_path, failing, sound) as host:
-        retried = asyncio.create_task(host.chat(user="retried"))
+        busy = asyncio.create_task(host.chat("last", user="busy"))
         await until(lambda: len(upstream.requests) == 1)
-        busy = asyncio.create_task(host.chat(user="busy"))
-        await until(lambda: len(upstream.requests) == 2)
-        assert "status=503" in upstream.requests[0]["model"]
-        later = [asyncio.create_task(host.chat(user=f"later {number}")) for number in range(3)]
-        answers: list[Answer] = await asyncio.gather(retried, busy, *later)
+        later = [asyncio.create_task(host.chat("last", user=f"later {number}")) for number in range(3)]
+        await until(lambda: waiting(host) == 3)
+        retried = asyncio.create_task(host.chat(user="retried"))
+        answers: list[Answer] = await asyncio.gather(busy, retried, *later)
         assert [answer.status for answer in answers] == [200] * 5
+        assert any("status=503" in request["model"] for request in upstream.requests)
         at_sound = [request["user"] for request in upstream.requests if "status" not in request["model"]]
         assert at_sound[:2] == ["busy", "retried"]
         await host.quiet()
@@ -165,11 +166,11 @@ async def test_a_retry_does_not_queue_again(tmp_path: Path, upstream: OpenAIUpst
 
 async def test_a_retry_that_waits_can_hang_up(tmp_path: Path, upstream: OpenAIUpstream) -> None:
     failing = bounded(upstream, 1, "wait_ms=50;status=503", name="a")
-    sound = bounded(upstream, 1, "wait_ms=400", name="b")
+    sound = bounded(upstream, 1, "wait_ms=1500", name="b")
     async with worker(tmp_path, failing, sound) as host:
+        busy = asyncio.create_task(host.chat("last"))
+        await until(lambda: len(upstream.requests) == 1)
         async with sent(host):
-            await until(lambda: len(upstream.requests) == 1)
-            busy = asyncio.create_task(host.chat())
             await until(lambda: len(upstream.requests) == 2 and waiting(host) == 1)
         await until(lambda: waiting(host) == 0)
         host.worker.charging.permits.flush()
@@ -177,7 +178,7 @@ async def test_a_retry_that_waits_can_hang_up(tmp_path: Path, upstream: OpenAIUp
         assert (await busy).status == 200
         await host.quiet()
         assert [(voided.status, voided.reason) for voided in host.voided()] == [(499, "client hung up while it waited")]
-        assert (await host.chat()).status == 200, "the place was given back"
+        assert (await host.chat("last")).status == 200, "the place was given back"
 
 
 async def test_choices_asked_for_one_by_one_take_a_place_each(tmp_path: Path, upstream: OpenAIUpstream) -> None:

@@ -43,7 +43,7 @@ def busy() -> Metrics:
 def families(metrics: Metrics) -> Families:
     fleet = Fleet(itertools.count(1).__next__, lambda: None)
     fleet.began(A).heard()
-    told = metrics.families(connections=3, in_flight=2, snapshot_version=9, load={(A.name, A.id): 5})
+    told = metrics.families(connections=3, in_flight=2, snapshot_version=9, load={(A.name, A.id): 5}, waiting={"m": 4})
     return told | replica_families(fleet, (A, B), "0")
 
 

@@ -1,10 +1,10 @@
 """/organizations/{organization}/projects"""
 
-from litestar import get, post
+from litestar import get, patch, post
 from litestar.params import FromPath, JSONBody
 
 from arkwright.control import organizations, projects
-from arkwright.control.projects import ProjectSpec
+from arkwright.control.projects import ProjectFields, ProjectSpec
 from arkwright.control.routes.call import LIMIT, After, Call, Limit
 from arkwright.control.session import Page
 from arkwright.store.tenancy import Project
@@ -32,4 +32,14 @@ async def get_project(call: Call, organization: FromPath[str], project: FromPath
         return await projects.get(connection, await organizations.get(connection, organization), project)
 
 
-ROUTES = [list_projects, create_project, get_project]
+@patch("/organizations/{organization:str}/projects/{project:str}")
+async def update_project(
+    call: Call, organization: FromPath[str], project: FromPath[str], data: JSONBody[ProjectFields]
+) -> Project:
+    async with call.changing() as session:
+        owner = await organizations.get(session.connection, organization)
+        change = await projects.update(session, owner, project, data)
+        return await projects.get(session.connection, owner, change.id)
+
+
+ROUTES = [list_projects, create_project, get_project, update_project]

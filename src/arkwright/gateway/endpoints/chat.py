@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
-from arkwright.gateway import images, tools
+from arkwright.domain.queueing import Tier
+from arkwright.gateway import images, service_tiers, tools
 from arkwright.gateway.admission import Principal, authenticate
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.guards import guarded
@@ -42,6 +43,7 @@ def ask(state: State, exchange: Exchange, principal: Principal, route: Route | N
     if not _TO_BE_CHECKED.isdisjoint(request.fields):
         functions = tools.forced(request)
         _check(request)
+    tier = service_tiers.tier(state, principal, model, request)
     choices = asked.n or 1
     limit = asked.max_tokens
     if asked.max_completion_tokens is not None:  # Whichever of the two the upstream heeds.
@@ -55,8 +57,9 @@ def ask(state: State, exchange: Exchange, principal: Principal, route: Route | N
         input_tokens_max=_input_tokens_max(request),
         output_tokens_max=limit,
         choices=choices,
-        planner=lambda target: _plan(shown, request, functions, target, model.name),
+        planner=lambda target: _plan(shown, request, functions, target, model.name, tier),
         again=ask,
+        service_tier=tier,
         calls=choices,
     )
 
@@ -82,14 +85,17 @@ def _check(request: Request) -> None:
         raise InvalidInput("Missing required parameter: 'response_format.json_schema'.", param="response_format")
 
 
-def _plan(shown: list[str] | None, request: Request, functions: list[Function], target: Target, model: str) -> Plan:
+def _plan(
+    shown: list[str] | None, request: Request, functions: list[Function], target: Target, model: str, tier: Tier
+) -> Plan:
     images.check(shown, target)
     fields = fields_for(request, target)
     reshape = None
     if functions and not target.traits.enforces_tool_choice:
         fields = tools.as_schema(fields, functions)
         reshape = _calling(request, model)
-    return generation(request, target, fields, endpoint=ENDPOINT, model=model, reshape=reshape)
+    told = service_tiers.told(request, tier)
+    return generation(request, target, fields, endpoint=ENDPOINT, model=model, reshape=reshape, tier=told)
 
 
 def _calling(request: Request, model: str) -> Callable[[bytes], bytes]:

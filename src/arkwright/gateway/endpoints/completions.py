@@ -5,6 +5,8 @@ from typing import Any
 
 from arkwright.basics.errors import InvalidInput
 from arkwright.domain.catalog import Target
+from arkwright.domain.queueing import Tier
+from arkwright.gateway import service_tiers
 from arkwright.gateway.admission import Principal, authenticate
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.guards import guarded
@@ -37,6 +39,7 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
         guarded(route, request)
     model = route.model
     prompts = _prompts(request)
+    tier = service_tiers.tier(state, principal, model, request)
     limit = request.take("max_tokens")
     if limit is None:
         limit = OUTPUT_TOKENS_DEFAULT
@@ -50,8 +53,9 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
         input_tokens_max=len(request.fields["prompt"]) + request.bytes_cut,
         output_tokens_max=max(1, limit),
         choices=max(request.take("n") or 1, request.take("best_of") or 1) * max(1, len(prompts)),
-        planner=lambda target: _plan(request, prompts, target, model.name),
+        planner=lambda target: _plan(request, prompts, target, model.name, tier),
         again=_ask,
+        service_tier=tier,
         calls=(request.take("n") or 1) * max(1, len(prompts)),
     )
 
@@ -64,14 +68,17 @@ def _prompts(request: Request) -> list[Fields]:
     return [{"prompt": raw(one)} for one in prompts] if len(prompts) > 1 else []
 
 
-def _plan(request: Request, prompts: list[Fields], target: Target, model: str) -> Plan:
+def _plan(request: Request, prompts: list[Fields], target: Target, model: str, tier: Tier) -> Plan:
     fields = fields_for(request, target)
     if not target.traits.counts_choices and request.take("max_tokens") == 0:
         raise InvalidInput("'max_tokens' must be at least 1 for this model.", param="max_tokens")
     reshape = None
     if request.take("logprobs") is not None and not target.traits.legacy_logprobs:
         reshape = _legacy_shape(request, model)
-    return generation(request, target, fields, endpoint=ENDPOINT, model=model, reshape=reshape, prompts=prompts)
+    told = service_tiers.told(request, tier)
+    return generation(
+        request, target, fields, endpoint=ENDPOINT, model=model, reshape=reshape, prompts=prompts, tier=told
+    )
 
 
 def _legacy_shape(request: Request, model: str) -> Callable[[bytes], bytes]:

@@ -13,8 +13,8 @@ SELECT
     key_id, endpoint, model, target, upstream_model, upstream_request_id, streamed, status, finish,
     (extract(epoch FROM started_at) * 1000000)::bigint AS started_us,
     (extract(epoch FROM ended_at) * 1000000)::bigint AS ended_us,
-    ttft_us, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source,
-    currency, price_version, lines, amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws,
+    ttft_us, queue_us, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
+    usage_source, currency, price_version, lines, amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws,
     attempts, incarnation, sequence, endpoint_id
 FROM charge
 WHERE incarnation = :incarnation AND sequence > :above AND sequence <= :upto
@@ -26,8 +26,8 @@ SELECT
     key_id, endpoint, model, target, upstream_model, upstream_request_id, streamed, status, finish,
     (extract(epoch FROM started_at) * 1000000)::bigint AS started_us,
     (extract(epoch FROM ended_at) * 1000000)::bigint AS ended_us,
-    ttft_us, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source,
-    currency, price_version, lines, amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws,
+    ttft_us, queue_us, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
+    usage_source, currency, price_version, lines, amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws,
     attempts, incarnation, sequence, endpoint_id
 FROM charge WHERE event_id = :event_id::uuid;
 

@@ -40,8 +40,8 @@ COPY charge (
     event_id, organization_id, organization_class, industry, prepaid, project_id, key_id, endpoint, model, target,
     upstream_model, upstream_request_id, streamed, status, finish, input_tokens, cached_input_tokens,
     cache_write_tokens, output_tokens, reasoning_tokens, usage_source, currency, price_version, amount_pico,
-    uncollected_pico, granted_pico, incarnation, sequence, endpoint_id, started_at, ended_at, lines, other_counts,
-    circumstances, draws, attempts, transaction_id, ttft_us
+    uncollected_pico, granted_pico, queue_us, incarnation, sequence, endpoint_id, started_at, ended_at, lines,
+    other_counts, circumstances, draws, attempts, transaction_id, ttft_us
 ) FROM STDIN;
 
 -- name: add_usage!

@@ -6,7 +6,9 @@ SELECT id, name, class AS class_, industry, billing, currency, lease_row, disabl
 FROM organization LEFT JOIN dunning ON dunning.organization_id = organization.id;
 
 -- name: keys
-SELECT secret_sha256, id, organization_id, project_id, models, expires_at, disabled FROM api_key;
+SELECT api_key.secret_sha256, api_key.id, api_key.organization_id, api_key.project_id, api_key.models,
+       api_key.expires_at, api_key.disabled, project.service_tiers
+FROM api_key JOIN project ON project.id = api_key.project_id;
 
 -- name: models
 SELECT model.id, model.name, model.kind, model.upstream_name, model.context_tokens, model.max_output_tokens,

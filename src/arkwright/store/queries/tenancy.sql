@@ -33,15 +33,19 @@ WHERE id = :id;
 SELECT lease_row FROM organization WHERE id = :id;
 
 -- name: project_by_reference^
-SELECT id, organization_id, name, created_at
+SELECT id, organization_id, name, created_at, service_tiers
 FROM project WHERE organization_id = :organization_id AND (id = :reference OR name = :reference);
 
 -- name: project_page
-SELECT id, organization_id, name, created_at
+SELECT id, organization_id, name, created_at, service_tiers
 FROM project WHERE organization_id = :organization_id AND id > :after ORDER BY id LIMIT :limit;
 
 -- name: project_insert!
-INSERT INTO project (id, organization_id, name) VALUES (:id, :organization_id, :name);
+INSERT INTO project (id, organization_id, name, service_tiers)
+VALUES (:id, :organization_id, :name, :service_tiers);
+
+-- name: project_update!
+UPDATE project SET service_tiers = :service_tiers WHERE id = :id;
 
 -- name: person_by_login^
 SELECT id, login, password_hash, operator, disabled, created_at FROM person WHERE login = :login;
