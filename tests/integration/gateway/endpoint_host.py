@@ -41,7 +41,7 @@ async def start(tmp_path: Path, upstream: OpenAIUpstream, *endpoints: Endpoint, 
     content = msgspec.structs.replace(
         made, prices=prices, endpoints={endpoint.id: endpoint for endpoint in endpoints}, limits=limits
     )
-    return await gateway_host.start(tmp_path, content, **settings)
+    return await gateway_host.start(tmp_path, content, in_order=False, **settings)
 
 
 def place(upstream: OpenAIUpstream, how: str, name: str) -> Target:

@@ -110,7 +110,9 @@ def command(*arguments: str) -> list[str]:
 
 
 def clean() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("ARKWRIGHT_")} | {"TERM": "xterm"}
+    """Without what would be taken for a setting, or for the size of the terminal."""
+    foreign = ("ARKWRIGHT_", "COLUMNS", "LINES")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {"TERM": "xterm"}
 
 
 def test_one_look_is_a_document_or_a_table(tmp_path: Path) -> None:
