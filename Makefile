@@ -33,8 +33,8 @@ native: .venv/locked  ## Build the native modules anew, and say what is in the w
 up: setup  ## Bring the whole platform up (Ctrl-C stops it)
 	@$(BIN)/arkwright up $(ARGS) || [ $$? -eq 130 ]  # Ctrl-C is how it ends.
 
-test: setup  ## Run the whole test suite
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup  ## Run the whole test suite, in two processes (ARGS: a part of it)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: setup  ## Format, lint, types, contracts, tidiness
 	$(BIN)/ruff format --check .

@@ -11,6 +11,8 @@ import pytest
 
 from tests.contract.platforms import Platform
 
+pytestmark = pytest.mark.xdist_group("contract")  # One platform for all of them.
+
 MODEL, VECTORS = "smollm2-135m-instruct", "all-minilm-l6-v2"
 HELLO: Any = [{"role": "user", "content": "hello"}]
 

@@ -20,6 +20,8 @@ WEATHER: Any = {
     },
 }
 
+pytestmark = pytest.mark.xdist_group("contract")  # One platform for all of them.
+
 
 @pytest.fixture(scope="module")
 def client(platform: Platform) -> Iterator[openai.OpenAI]:

@@ -25,7 +25,7 @@ from tests.doubles.gateway_host import Answer, head, read_answer
 from tests.doubles.journals import records_in
 from tests.doubles.openai_upstream import OpenAIUpstream
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("balance of ten")]
 
 STREAMS, WORTH = 500, 10
 PROMPT, TOKENS, TOKENS_MAX = 10, 20, 25

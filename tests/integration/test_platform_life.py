@@ -87,6 +87,7 @@ def everything_is_ready(platform: Platform) -> bool:
 
 
 @pytest.mark.parametrize("name", ["gateway-0", "control", "postgres", "supervisor"])
+@pytest.mark.xdist_group("living")
 def test_service_comes_back_by_itself_after_kill_9(living: Platform, name: str) -> None:
     until(lambda: everything_is_ready(living))
     victim = _pid(living, name)
@@ -110,6 +111,7 @@ def serving() -> Iterator[Platform]:
 
 
 @pytest.mark.parametrize("name", ["engine", "supervisor"])
+@pytest.mark.xdist_group("serving")
 def test_a_model_is_served_again_after_kill_9(serving: Platform, name: str) -> None:
     before = until(lambda: answer(serving))
     victim = until(lambda: _pid(serving, name))
@@ -122,6 +124,7 @@ def test_a_model_is_served_again_after_kill_9(serving: Platform, name: str) -> N
     assert serving.cli_json("bill", "--organization", "default")["charges"] == answered[serving.data_dir]
 
 
+@pytest.mark.xdist_group("living")
 def test_a_second_up_says_who_runs_and_ends_with_4(living: Platform) -> None:
     until(lambda: everything_is_ready(living))
     again = living.cli("up", "--detach", "--json", "--port", "0", check=False)

@@ -128,6 +128,7 @@ async def test_what_a_collector_does_not_take_is_told_later_and_once(
         collector.points.clear()  # Another start: its own series from nothing, of what comes.
         await charged(books, Usage(4))
         await until_counted(collector, 1)
+        await noted(books)  # What was taken is noted a moment later.
     assert tokens(collector, "input") == (1, 4.0)
     assert await books.value("SELECT position FROM follower WHERE name = 'otel'") > before
 
