@@ -198,8 +198,8 @@ def snapshot(models: dict[str, list[Target]], context_tokens: int = 32_768) -> S
 class InOrder(Random):
     """Chance that leaves things as they are: of targets that are equals, the first is asked first."""
 
-    def random(self) -> float:
-        return 0.0
+    def getrandbits(self, k: int) -> int:
+        return 0
 
     def sample(self, population: Any, k: int, *, counts: Any = None) -> list[Any]:
         return list(population[:k])

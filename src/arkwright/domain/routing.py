@@ -29,7 +29,7 @@ PACE_KNOWN_US = 10_000_000  # How long a target that is not heard of is held to 
 class Chance(Protocol):
     """What draws: a `random.Random`."""
 
-    def random(self) -> float: ...
+    def getrandbits(self, k: int) -> int: ...
 
     def sample(self, population: Sequence[Target], k: int) -> list[Target]: ...
 
@@ -195,13 +195,13 @@ def _drawn(targets: Sequence[Target], outlook: Outlook) -> list[Target]:
     count = len(targets)
     if count > outlook.ideas.drawn:
         return outlook.random.sample(targets, outlook.ideas.drawn)
-    start = int(outlook.random.random() * count)  # So that chance decides between equals.
+    start = outlook.random.getrandbits(32) % count  # So that chance decides between equals.
     return [*targets[start:], *targets[:start]]
 
 
 def _others(targets: Sequence[Target], ranked: list[Target], random: Chance) -> list[Target]:
     """More to try, should the first fail: from a place drawn by chance on."""
-    start = int(random.random() * len(targets))
+    start = random.getrandbits(32) % len(targets)
     named = {target.id for target in ranked}
     turned = (targets[(start + step) % len(targets)] for step in range(len(targets)))
     return list(islice((target for target in turned if target.id not in named), TRIES_MAX - len(ranked)))
