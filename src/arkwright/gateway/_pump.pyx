@@ -55,6 +55,7 @@ cdef extern from "time.h" nogil:
 cdef enum:
     EVENTS = 256
     ROUNDS = 8  # Looks at the descriptor in one turn, so that the loop's own work is never far away.
+    BUSY = 4
     ACCEPTED_A_TURN = 64
     SCRATCH_BYTES = 262144
     DIRECT_BYTES = 65536  # More than this is not copied to wait for the end of the turn.
@@ -123,6 +124,8 @@ cdef class Pump:
                 for number in range(found):
                     self._one(events[number].data.u64, events[number].events)
                 self._end()
+                if found < BUSY:
+                    break  # Another look would most likely find nothing; the loop looks again anyway.
         finally:
             self.turning = False
 
