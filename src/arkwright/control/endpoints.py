@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from arkwright.basics.errors import Conflict, InvalidInput
+from arkwright.basics.errors import Conflict, InvalidInput, NotFound
 from arkwright.basics.ids import ENDPOINT_ID, new_endpoint_id
 from arkwright.basics.money import decimal_from_pico, pico_from_decimal
 from arkwright.control import organizations
@@ -107,6 +107,12 @@ async def get(connection: Connection, reference: str, owner: Organization | None
     if found is None and owner is not None:
         found = await endpoints.endpoint(connection, reference)
     if found is None or (owner is not None and not visible(found, owner)):
+        if owner is None:
+            raise NotFound(
+                f"there is no endpoint {reference[:200]!r} of the platform; for an organization's own name that too, "
+                "or give its id",
+                param="endpoint",
+            )
         raise missing("endpoint", reference)
     return found
 

@@ -7,7 +7,7 @@ Law: as in `_requests`. What is not plain is read by `gateway.upstream` and `wir
 from libc.string cimport memchr, memcmp
 
 from arkwright.gateway._heads cimport Field, called, field, says
-from arkwright.gateway._json cimport blank, key, number, value
+from arkwright.gateway._json cimport behind, blank, key, number, value
 
 cdef extern from "string.h" nogil:
     void* memmem(const void* haystack, size_t length, const void* needle, size_t needle_length)
@@ -72,6 +72,7 @@ cdef bint answer_body(const char* at, const char* end, Answer* answer) noexcept 
     cdef const char* name
     cdef Py_ssize_t size
     cdef bint used = False
+    cdef bint ended
     answer.model = NULL
     at = blank(at, end)
     if at >= end or at[0] != 123 or memmem(at, end - at, b'"timings"', 9) != NULL:
@@ -97,15 +98,12 @@ cdef bint answer_body(const char* at, const char* end, Answer* answer) noexcept 
                 answer.model, answer.model_length = at + 1, after - at - 2
         if after == NULL:
             return False
-        at = blank(after, end)
-        if at >= end:
+        at = behind(after, end, 125, &ended)
+        if at == NULL:
             return False
-        if at[0] == 125:
+        if ended:
             break
-        if at[0] != 44:
-            return False
-        at = blank(at + 1, end)
-    return used and blank(at + 1, end) == end
+    return used and blank(at, end) == end
 
 
 cdef const char* usage(const char* at, const char* end, Answer* answer) noexcept nogil:
@@ -114,6 +112,7 @@ cdef const char* usage(const char* at, const char* end, Answer* answer) noexcept
     cdef const char* name
     cdef Py_ssize_t size
     cdef int seen = 0
+    cdef bint ended
     answer.prompt_tokens = answer.completion_tokens = -1
     answer.cached_tokens = answer.cache_write_tokens = answer.reasoning_tokens = 0
     if at >= end or at[0] != 123:
@@ -147,15 +146,12 @@ cdef const char* usage(const char* at, const char* end, Answer* answer) noexcept
             if seen & 2 or not details(at, after, &answer.reasoning_tokens, b"reasoning_tokens", 16, NULL):
                 return NULL
             seen |= 2
-        at = blank(after, end)
-        if at >= end:
+        at = behind(after, end, 125, &ended)
+        if at == NULL:
             return NULL
-        if at[0] == 125:
+        if ended:
             break
-        if at[0] != 44:
-            return NULL
-        at = blank(at + 1, end)
-    return at + 1 if answer.prompt_tokens >= 0 and answer.completion_tokens >= 0 else NULL
+    return at if answer.prompt_tokens >= 0 and answer.completion_tokens >= 0 else NULL
 
 
 cdef bint details(
@@ -166,6 +162,7 @@ cdef bint details(
     cdef const char* name
     cdef Py_ssize_t size
     cdef int seen = 0
+    cdef bint ended
     if end - at == 4 and at[0] == 110:
         return True
     if at[0] != 123:
@@ -188,14 +185,11 @@ cdef bint details(
             if seen & 2 or not counted_or_null(at, after, written):
                 return False
             seen |= 2
-        at = blank(after, end)
-        if at >= end:
+        at = behind(after, end, 125, &ended)
+        if at == NULL:
             return False
-        if at[0] == 125:
+        if ended:
             return True
-        if at[0] != 44:
-            return False
-        at = blank(at + 1, end)
 
 
 cdef bint counted_or_null(const char* at, const char* after, long long* count) noexcept nogil:

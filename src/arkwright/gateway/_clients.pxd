@@ -64,6 +64,7 @@ cdef class Client(Taker):
     cdef int plain(self, const char* data, Py_ssize_t length) except -1
     cdef bint start(self, const char* data, Py_ssize_t length, const Head* head, const Chat* chat) except -1
     cdef int send_upstream(self, Py_ssize_t model_at, Py_ssize_t model_length) except -1
+    cdef int leave_protocol(self) except -1
     cdef int guest(self, const char* data, Py_ssize_t length) except -1
     cdef int settle(self, const char* data, const Answer* found) except -1
     cdef int tell(self, const char* data, const Answer* found) except -1

@@ -26,6 +26,7 @@ cdef double FLUSH_S = 0.005
 cdef enum:
     REQUEST_BYTES_MAX = 1048576  # Beyond, a body's way through Python is no longer what it costs.
     ANSWER_BYTES_MAX = 1048576
+    TOKENS_MAX = 100000000  # With `gateway.lanes.PICO_MAX`, no amount comes near what a machine word holds.
     SLICE_TOKENS = 64  # As `gateway.holds` has it: what an answer without a bound counts at first.
 
 
@@ -155,6 +156,7 @@ cdef class Client(Taker):
             if data != self.request:
                 self.request_length = 0
                 self.keep_request(data, length)
+            self.leave_protocol()
             self.mode = GATHERS
             self.deadline = self.pump.now() + self.all.body_timeout_s
             return 0
@@ -210,9 +212,7 @@ cdef class Client(Taker):
         self.mode, self.lane, self.upstream = BUSY, lane, upstream
         upstream.taker = self
         all_.busy += 1
-        if self.protocol is not None:  # It rests, and is not needed for this one.
-            self.protocol.let_go()
-            self.protocol = None
+        self.leave_protocol()
         self.send_upstream(chat.model - data, chat.model_length)
         return True
 
@@ -236,6 +236,13 @@ cdef class Client(Taker):
             self.upstream.put(body, before)
             self.upstream.put(<const char*> name, len(name))
             self.upstream.put(body + before + model_length, length - before - model_length)
+        return 0
+
+    cdef int leave_protocol(self) except -1:
+        """It rests, and is not needed for this request; nor may its deadline end it."""
+        if self.protocol is not None:
+            self.protocol.let_go()
+            self.protocol = None
         return 0
 
     cdef int guest(self, const char* data, Py_ssize_t length) except -1:
@@ -299,7 +306,7 @@ cdef class Client(Taker):
         facts.tokens[2] = found.completion_tokens
         for item in range(3):
             facts.prices_pico[item] = lane.prices_pico[item]
-            if facts.tokens[item] and not lane.priced[item] or facts.tokens[item] > 1000000000:
+            if facts.tokens[item] and not lane.priced[item] or facts.tokens[item] > TOKENS_MAX:
                 return self.hand_over(data, found.body_at + found.body_length)
             amount_pico += facts.tokens[item] * facts.prices_pico[item]
         if found.reasoning_tokens or found.cache_write_tokens or amount_pico > self.taken.cost_pico:

@@ -150,7 +150,7 @@ cdef const char* word(const char* at, const char* end, const char* wanted, Py_ss
 cdef const char* value(const char* at, const char* end, int depth) noexcept nogil:
     """Any value; passed over."""
     cdef unsigned char close
-    cdef bint keyed
+    cdef bint keyed, ended
     if at >= end or depth > DEPTH_MAX:
         return NULL
     if at[0] == 34:
@@ -180,14 +180,18 @@ cdef const char* value(const char* at, const char* end, int depth) noexcept nogi
         at = value(at, end, depth + 1)
         if at == NULL:
             return NULL
-        at = blank(at, end)
-        if at >= end:
-            return NULL
-        if at[0] == close:
-            return at + 1
-        if at[0] != 44:
-            return NULL
-        at = blank(at + 1, end)
+        at = behind(at, end, close, &ended)
+        if at == NULL or ended:
+            return at
+
+
+cdef const char* behind(const char* at, const char* end, unsigned char close, bint* ended) noexcept nogil:
+    """What follows a member: the next one, or (`ended`) what is behind the object or list that it is of."""
+    at = blank(at, end)
+    ended[0] = at < end and at[0] == close
+    if ended[0]:
+        return at + 1
+    return blank(at + 1, end) if at < end and at[0] == 44 else NULL
 
 
 cdef const char* key(const char* at, const char* end, const char** name, Py_ssize_t* length) noexcept nogil:

@@ -99,15 +99,16 @@ cdef class Lanes:
         model = PyBytes_FromStringAndSize(chat.model, chat.model_length)
         of_caller = self.found.get(authorization)
         if of_caller is None:
+            if not self.policy.knows(authorization):
+                return None  # Nothing is kept of strangers, or they could drive everybody else's lanes out.
             if len(self.found) >= CALLERS_MAX:
                 self.forget()
             of_caller = self.found[authorization] = {}
         if model in of_caller:
-            lane = of_caller[model]
-        else:
-            lane = self.policy.lane(authorization, model)
-            if len(of_caller) < MODELS_MAX:
-                of_caller[model] = lane
+            return of_caller[model]
+        lane = self.policy.lane(authorization, model)
+        if len(of_caller) < MODELS_MAX:
+            of_caller[model] = lane
         return lane
 
     cdef long long now_us(self) noexcept:

@@ -5,18 +5,15 @@ from libc.stdint cimport uint32_t, uint64_t
 
 cdef class Pump:
     cdef readonly object loop
-    cdef readonly long long turns  # Wake-ups that found something to do.
     cdef int epoll
     cdef list sockets  # By descriptor.
     cdef list unsent  # Sockets that were written to in this turn.
-    cdef list ending  # What is called at the end of each turn.
     cdef bint turning
     cdef double moment  # When the round that runs began.
     cdef char* scratch
     cdef uint32_t generation
 
     cdef int _one(self, uint64_t whose, uint32_t events) except -1
-    cdef int _end(self) except -1
     cdef int watch(self, Socket socket) except -1
     cdef int listen_for(self, Socket socket, uint32_t interest) except -1
     cdef int forget(self, Socket socket) except -1

@@ -80,7 +80,6 @@ cdef class Pump:
         self.loop = loop
         self.sockets = []
         self.unsent = []
-        self.ending = []
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll < 0:
             raise OSError(errno, os.strerror(errno))
@@ -98,15 +97,6 @@ cdef class Pump:
             close(self.epoll)
             self.epoll = -1
 
-    def at_end_of_turn(self, function):
-        """Have something called whenever a turn ends, before what it wrote is sent."""
-        self.ending.append(function)
-
-    @property
-    def open(self):
-        """How many sockets are in its care."""
-        return sum(1 for socket in self.sockets if socket is not None)
-
     def turn(self):
         """Let every socket that is ready work. Called by the loop."""
         cdef epoll_event[EVENTS] events
@@ -114,7 +104,6 @@ cdef class Pump:
         if self.turning or self.epoll < 0:
             return
         self.turning = True
-        self.turns += 1
         try:
             for rounds in range(ROUNDS):
                 found = epoll_wait(self.epoll, events, EVENTS, 0)
@@ -123,7 +112,7 @@ cdef class Pump:
                 self.moment = clock()
                 for number in range(found):
                     self._one(events[number].data.u64, events[number].events)
-                self._end()
+                self.flush()
                 if found < BUSY:
                     break  # Another look would most likely find nothing; the loop looks again anyway.
         finally:
@@ -143,11 +132,6 @@ cdef class Pump:
             self.loop.call_exception_handler({"message": "a connection failed", "exception": error})
             socket.finish(error)
         return 0
-
-    cdef int _end(self) except -1:
-        for function in self.ending:
-            function()
-        return self.flush()
 
     cdef int flush(self) except -1:
         cdef Socket socket
@@ -272,6 +256,10 @@ cdef class Socket:
         cdef ssize_t sent = 0
         if self.fd < 0 or length <= 0:
             return 0
+        if length > DIRECT_BYTES and self.out_at < self.out_end and not self.interest & EPOLLOUT:
+            self.send()  # What is before it leaves, so that much is not copied behind little.
+            if self.fd < 0:
+                return 0
         if self.out_at == self.out_end and (length > DIRECT_BYTES or not self.pump.turning):
             sent = send(self.fd, data, length, MSG_NOSIGNAL)
             if sent < 0:
@@ -450,12 +438,6 @@ cdef class Socket:
             return None
         finally:
             asking.detach()
-
-    def get_protocol(self):
-        return self.protocol
-
-    def set_protocol(self, protocol):
-        self.protocol = protocol
 
 
 cdef class Listener(Socket):

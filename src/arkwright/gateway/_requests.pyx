@@ -9,7 +9,7 @@ Law: whatever is called plain has the same meaning there; in doubt it is not pla
 from libc.string cimport memchr, memcmp
 
 from arkwright.gateway._heads cimport Field, called, field, says
-from arkwright.gateway._json cimport between, blank, digits, key, number, string, word
+from arkwright.gateway._json cimport behind, between, blank, digits, key, number, string, word
 
 cdef extern from "string.h" nogil:
     void* memmem(const void* haystack, size_t length, const void* needle, size_t needle_length)
@@ -91,6 +91,7 @@ cdef bint read_chat(const char* data, Py_ssize_t length, Chat* chat) noexcept no
     cdef Py_ssize_t size
     cdef int field
     cdef unsigned int seen = 0
+    cdef bint ended
     chat.model, chat.output_tokens_max, chat.messages, chat.shown_bytes = NULL, -1, 0, 0
     if at >= end or at[0] != 123:
         return False
@@ -106,15 +107,12 @@ cdef bint read_chat(const char* data, Py_ssize_t length, Chat* chat) noexcept no
         after = chat_field(field, at, end, chat)
         if after == NULL:
             return False
-        at = blank(after, end)
-        if at >= end:
+        at = behind(after, end, 125, &ended)
+        if at == NULL:
             return False
-        if at[0] == 125:
+        if ended:
             break
-        if at[0] != 44:
-            return False
-        at = blank(at + 1, end)
-    return blank(at + 1, end) == end and chat.model != NULL and chat.messages > 0
+    return blank(at, end) == end and chat.model != NULL and chat.messages > 0
 
 
 cdef int field_of(const char* name, Py_ssize_t size) noexcept nogil:
@@ -179,6 +177,7 @@ cdef const char* chat_field(int field, const char* at, const char* end, Chat* ch
 
 
 cdef const char* messages(const char* at, const char* end, Chat* chat) noexcept nogil:
+    cdef bint ended
     if at >= end or at[0] != 91:
         return NULL
     at = blank(at + 1, end)
@@ -187,14 +186,11 @@ cdef const char* messages(const char* at, const char* end, Chat* chat) noexcept 
         if at == NULL:
             return NULL
         chat.messages += 1
-        at = blank(at, end)
-        if at >= end:
+        at = behind(at, end, 93, &ended)
+        if at == NULL:
             return NULL
-        if at[0] == 93:
-            return at + 1
-        if at[0] != 44:
-            return NULL
-        at = blank(at + 1, end)
+        if ended:
+            return at
 
 
 cdef const char* message(const char* at, const char* end, Chat* chat) noexcept nogil:
@@ -203,6 +199,7 @@ cdef const char* message(const char* at, const char* end, Chat* chat) noexcept n
     cdef const char* name
     cdef Py_ssize_t size
     cdef int seen = 0
+    cdef bint ended
     if at >= end or at[0] != 123:
         return NULL
     at = blank(at + 1, end)
@@ -222,14 +219,11 @@ cdef const char* message(const char* at, const char* end, Chat* chat) noexcept n
             chat.shown_bytes += after - at
         else:
             return NULL
-        at = blank(after, end)
-        if at >= end:
+        at = behind(after, end, 125, &ended)
+        if at == NULL:
             return NULL
-        if at[0] == 125:
-            return at + 1 if seen == 3 else NULL
-        if at[0] != 44:
-            return NULL
-        at = blank(at + 1, end)
+        if ended:
+            return at if seen == 3 else NULL
 
 
 cdef bint role(const char* name, Py_ssize_t length) noexcept nogil:

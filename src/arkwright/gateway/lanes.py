@@ -46,6 +46,9 @@ PLAIN_FIELDS = frozenset(
 )  # fmt: skip
 _ITEMS = ("input_tokens", "cached_input_tokens", "output_tokens")
 _FOREVER_US = 1 << 62
+# So dear a token, and so many of them, and a machine word would not hold what they cost: that is left to Python.
+PICO_MAX = 10**10
+TOKENS_MAX = 10**8
 
 
 def listen(worker: "Worker", listener: socket.socket, protocol: Callable[[], Connection]) -> pump.Listener | None:
@@ -76,6 +79,8 @@ class Policy:
         self._worker = worker
         self.protocol = protocol
         self._made: list[Lane] = []
+        self._former: list[Lane] = []  # What is under way along them is still to be counted.
+        self.carried = 0  # Requests, as far as they were counted.
         self._moves = 0  # Of the fleet, as last seen.
         self.lanes = Lanes(self, LATENCY_US)
 
@@ -93,7 +98,7 @@ class Policy:
     def forget(self) -> None:
         """Something that lanes are made of has changed."""
         self.count()
-        self._made.clear()
+        self._former, self._made = self._made, []
         self.lanes.forget()
 
     def sweep(self) -> None:
@@ -107,6 +112,14 @@ class Policy:
     def give_back(self, permit: Permit) -> None:
         """What was admitted, and could not be written down."""
         self._worker.charging.permits.give_back(permit)
+
+    def knows(self, authorization: bytes) -> bool:
+        """Whether it is a caller's, who may ask for something."""
+        try:
+            principal_of(self._worker.state, authorization)
+        except ArkwrightError:
+            return False
+        return True
 
     def lane(self, authorization: bytes, called: bytes) -> Lane | None:
         """None where a request has to be looked at in Python, whatever the reason."""
@@ -127,6 +140,8 @@ class Policy:
         hold_pico, group = tariff.flat(terms), tariff.coverage.group
         if (
             hold_pico is None
+            or max(*hold_pico, *(rule.pico_per_unit for rule in terms.price.rules)) > PICO_MAX
+            or model.context_tokens > TOKENS_MAX
             or not worker.fleet.well(target)
             or not isinstance(group, NativelyToo)
             or not _plain(target, model.targets)
@@ -190,10 +205,11 @@ class Policy:
     def count(self) -> None:
         """Bring what lanes have served to the worker's metrics."""
         worker = self._worker
-        for lane in self._made:
+        for lane in (*self._former, *self._made):
             served, tokens, ttft_us, ttfts, duration_us, durations = lane.drain()
             if not served:
                 continue
+            self.carried += served
             passage: Passage = lane.policy
             told = worker.metrics.passage(passage.route.model.name, passage.target)
             ended = (chat.ENDPOINT, "completed")
