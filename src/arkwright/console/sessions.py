@@ -14,6 +14,7 @@ import structlog
 from arkwright.basics import secrets as passwords
 from arkwright.basics.ids import secret_sha256
 from arkwright.console.throttle import Throttle
+from arkwright.console.viewer import Viewer
 from arkwright.control.platform import Platform
 from arkwright.store import changes, console_sessions, tenancy
 from arkwright.store.console_sessions import Operator
@@ -66,6 +67,11 @@ class Sessions:
             return None
         async with self._platform.reading() as connection:
             return await console_sessions.operator(connection, secret_sha256(token))
+
+    async def viewer(self, token: str) -> Viewer | None:
+        """Who looks; None when nobody is signed in by this token."""
+        operator = await self.operator(token)
+        return Viewer(person_id=operator.id, login=operator.login, platform_role="operator") if operator else None
 
     async def end(self, token: str, *, everywhere: bool) -> None:
         """Revoke the session, or all of the same person's; does nothing for one that has ended."""

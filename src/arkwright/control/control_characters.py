@@ -13,6 +13,7 @@ from litestar import Request
 from arkwright.basics.errors import InvalidInput, NotFound
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # A form's field may have several lines.
 _SUSPECT = re.compile(rb"\\|\x7f|\xc2[\x80-\x9f]")  # JSON writes the others with a backslash, or is none.
 
 
@@ -28,7 +29,7 @@ async def refuse(request: Request[Any, Any, Any]) -> None:
         return
     if request.content_type[0] == "application/x-www-form-urlencoded":
         for name, value in (await request.form()).multi_items():
-            if holds(name) or (isinstance(value, str) and holds(value)):
+            if holds(name) or (isinstance(value, str) and _BUT_LINES.search(value)):
                 raise refusal(name)
         return
     body = await request.body()

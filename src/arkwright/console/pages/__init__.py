@@ -1,7 +1,21 @@
-"""One file per page. A page is added here, nowhere else."""
+"""One file per page. A page is added here, in the order of the menu, and nowhere else.
+
+A page's file has ROUTES, and SCREEN where the menu shows it.
+"""
+
+from types import ModuleType
 
 from litestar.types import ControllerRouterHandler
 
-from arkwright.console.pages import overview, sign_in
+from arkwright.console.pages import jump, overview, preferences, sign_in
+from arkwright.console.screen import Screen
 
-ROUTES: list[ControllerRouterHandler] = [*overview.ROUTES, *sign_in.ROUTES]
+PAGES: tuple[ModuleType, ...] = (
+    overview,
+    jump,
+    preferences,
+    sign_in,
+)
+
+ROUTES: list[ControllerRouterHandler] = [route for page in PAGES for route in page.ROUTES]
+SCREENS: tuple[Screen, ...] = tuple(page.SCREEN for page in PAGES if hasattr(page, "SCREEN"))

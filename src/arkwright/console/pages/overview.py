@@ -13,11 +13,9 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from arkwright.basics.errors import Unavailable
-from arkwright.console import rendering, visits
-from arkwright.console.pages import sign_in
-from arkwright.console.pages.console import Console
-from arkwright.console.sessions import form_token
-from arkwright.console.visits import Visit
+from arkwright.console.look import Look
+from arkwright.console.screen import Screen
+from arkwright.console.words import _
 from arkwright.control import deployments, models, organizations, prices
 from arkwright.control.deployments import DeploymentView
 from arkwright.control.platform import Platform
@@ -34,6 +32,9 @@ from arkwright.store.tenancy import Organization
 
 ORGANIZATIONS_SHOWN = 100
 _DIFFERENCES_SHOWN = 10
+
+
+SCREEN = Screen(name="overview", path="/", title=_("Overview"), group="serve", right="see_overview")
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,13 +103,9 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/")
-async def overview(request: Visit, console: NamedDependency[Console]) -> Response[str]:
-    token = visits.session_token(request)
-    operator = await console.sessions.operator(token)
-    if operator is None:
-        return sign_in.show(request)
-    view = await read(console.platform, visits.origin(request, console.platform.settings) + "/v1")
-    return rendering.page("overview.html", view=view, operator=operator, token=form_token(token))
+async def overview(look: NamedDependency[Look]) -> Response[str]:
+    look.require("see_overview")
+    return look.page("overview.html", view=await read(look.platform, look.base_url + "/v1"))
 
 
 async def read(platform: Platform, base_url: str) -> Overview:
@@ -189,7 +186,7 @@ def _organization(platform: Platform, organization: Organization, account: Accou
 
 def _by_currency(kept: Books) -> dict[str, int]:
     charged: dict[str, int] = {}
-    for (_, currency), sums in kept.charges.items():
+    for (_organization, currency), sums in kept.charges.items():
         charged[currency] = charged.get(currency, 0) + sums.amount_pico
     return dict(sorted(charged.items()))
 

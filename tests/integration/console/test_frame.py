@@ -2,33 +2,22 @@
 
 import html
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 
 from arkwright.basics import secrets
-from arkwright.basics.settings import Settings
 from arkwright.console import sessions
-from arkwright.console.routes import routes
 from arkwright.console.throttle import LOGINS_MAX, OVERALL, PER_LOGIN, Throttle
-from arkwright.control import billing, members
-from arkwright.control.api import application
-from arkwright.control.lease_keeper import LeaseKeeper
+from arkwright.control import billing
 from arkwright.control.platform import Platform
-from arkwright.control.publisher import Publisher
-from arkwright.control.settler import Settler
 from arkwright.domain.metering import Usage
-from arkwright.host.leases import LeaseWords
-from arkwright.store.database import Database
 from tests.doubles.money import Worker, add_organization, add_price, settled
+from tests.integration.console.browsers import PASSWORD, form_token, opened, sign_in
 
 pytestmark = pytest.mark.anyio
 
-HOST = "host_a"
-PASSWORD = "correct-horse-battery"
 REFUSED = [
     ("admin", "wrong"),
     ("nobody", PASSWORD),
@@ -39,64 +28,9 @@ REFUSED = [
 PAYLOADS = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}${7*7}", "'--><svg onload=alert(1)>"]
 
 
-@pytest.fixture(autouse=True)
-def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2id all the same, with little work: its cost is no part of what is tested."""
-    from argon2 import PasswordHasher
-
-    quick = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr(secrets, "_hasher", lambda: quick)
-
-
-@pytest.fixture
-async def platform(database: Database, tmp_path: Path) -> AsyncIterator[Platform]:
-    journal_dir = tmp_path / "journal"
-    journal_dir.mkdir()
-    words = LeaseWords.create(tmp_path / "leases.words", 1, rows=64, slots=4)
-    settler = Settler(database, journal_dir, host=HOST)
-    keeper = LeaseKeeper(database, words, settler, host=HOST, journal_dir=journal_dir)
-    publisher = Publisher(database, words, tmp_path / "snapshot.msgpack", host=HOST)
-    made = Platform(Settings(data_dir=str(tmp_path)), database, bytes(range(32)), words, publisher, settler, keeper)
-    async with database.connection() as connection:
-        session = made.session(connection, "test")
-        await members.new_person(session, "admin", PASSWORD, operator=True)
-        await members.new_person(session, "customer", PASSWORD, operator=False)
-        await members.new_person(session, "former", PASSWORD, operator=True)
-        await connection.execute("UPDATE person SET disabled = true WHERE login = 'former'")
-    yield made
-    words.close()
-
-
-@pytest.fixture
-async def browser(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
-    async with _browser(platform) as client:
-        yield client
-
-
-def _browser(platform: Platform, base_url: str = "http://console.test:8080") -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app=application(platform, routes(platform)))  # type: ignore[arg-type]
-    return httpx.AsyncClient(transport=transport, base_url=base_url)
-
-
-async def _form(browser: httpx.AsyncClient) -> str:
-    """The token in the forms of the page that /console shows now."""
-    page = await browser.get("/console")
-    found = re.search(r'name="token" value="([0-9a-f]{64})"', page.text)
-    assert found, page.text
-    return found.group(1)
-
-
-async def _sign_in(
-    browser: httpx.AsyncClient, login: str = "admin", password: str = PASSWORD, **headers: str
-) -> httpx.Response:
-    token = await _form(browser)
-    fields = {"token": token, "login": login, "password": password}
-    return await browser.post("/console/sign-in", data=fields, headers=headers)
-
-
 async def test_an_operator_gets_in_and_out(browser: httpx.AsyncClient, platform: Platform) -> None:
     assert "Sign in" in (await browser.get("/console")).text
-    answer = await _sign_in(browser)
+    answer = await sign_in(browser)
     assert (answer.status_code, answer.headers["location"]) == (303, "/console")
     cookies = {cookie.split("=")[0]: cookie for cookie in answer.headers.get_list("set-cookie")}
     kept = cookies["arkwright_session"]
@@ -114,14 +48,14 @@ async def test_an_operator_gets_in_and_out(browser: httpx.AsyncClient, platform:
     assert stored is not None
     assert browser.cookies["arkwright_session"].encode() not in bytes(stored[0])
     assert noted == ("person admin", "console.sign_in")
-    out = await browser.post("/console/sign-out", data={"token": await _form(browser)})
+    out = await browser.post("/console/sign-out", data={"token": await form_token(browser)})
     assert out.status_code == 303
     assert "Sign in" in (await browser.get("/console")).text
 
 
 async def test_the_cookie_is_secure_where_the_way_was(platform: Platform) -> None:
-    async with _browser(platform, "https://console.test") as browser:
-        answer = await _sign_in(browser, **{"x-forwarded-proto": "https"})
+    async with opened(platform, "https://console.test") as browser:
+        answer = await sign_in(browser, **{"x-forwarded-proto": "https"})
         assert all("secure" in cookie.lower() for cookie in answer.headers.get_list("set-cookie"))
         page = await browser.get("/console", headers={"x-forwarded-proto": "https"})
     assert "https://console.test/v1" in page.text
@@ -140,7 +74,7 @@ async def test_whoever_is_refused_is_refused_alike_after_the_same_work(
     monkeypatch.setattr(secrets, "password_matches", watched)
     complaints = set()
     for login, password in REFUSED:
-        answer = await _sign_in(browser, login, password)
+        answer = await sign_in(browser, login, password)
         assert answer.status_code == 401, login
         complaints.add(re.search(r'role="alert"[^>]*>\s*(.*?)\s*</p>', answer.text, re.DOTALL).group(1))  # type: ignore[union-attr]
     assert complaints == {"Login or password is wrong."}
@@ -150,15 +84,15 @@ async def test_whoever_is_refused_is_refused_alike_after_the_same_work(
 
 
 async def test_a_login_that_nobody_can_have_is_refused_before_any_work(browser: httpx.AsyncClient) -> None:
-    assert (await _sign_in(browser, "a\0b", "c")).status_code == 400
+    assert (await sign_in(browser, "a\0b", "c")).status_code == 400
 
 
 async def test_guessing_is_slowed_down_for_one_login_and_not_for_another(browser: httpx.AsyncClient) -> None:
-    tried = [await _sign_in(browser, "nobody", "guess") for _ in range(PER_LOGIN.burst + 1)]
+    tried = [await sign_in(browser, "nobody", "guess") for _ in range(PER_LOGIN.burst + 1)]
     assert [answer.status_code for answer in tried] == [401] * PER_LOGIN.burst + [429]
     assert 0 < int(tried[-1].headers["retry-after"]) <= PER_LOGIN.every_s
     assert "Too many attempts" in tried[-1].text
-    assert (await _sign_in(browser)).status_code == 303
+    assert (await sign_in(browser)).status_code == 303
 
 
 async def test_a_throttle_counts_attempts_of_one_moment_and_forgets_in_bounds() -> None:
@@ -179,16 +113,16 @@ async def test_a_form_that_is_not_ours_does_nothing(browser: httpx.AsyncClient, 
     good = {"login": "admin", "password": PASSWORD}
     assert (await browser.post("/console/sign-in", data=good)).status_code == 403
     assert (await browser.post("/console/sign-in", data={**good, "token": "0" * 64})).status_code == 403
-    token = await _form(browser)
-    assert (await _sign_in(browser, **{"sec-fetch-site": "cross-site"})).status_code == 403
-    async with _browser(platform) as other:
-        await _form(other)
+    token = await form_token(browser)
+    assert (await sign_in(browser, **{"sec-fetch-site": "cross-site"})).status_code == 403
+    async with opened(platform) as other:
+        await form_token(other)
         assert (await other.post("/console/sign-in", data={**good, "token": token})).status_code == 403
     assert (
         await browser.post("/console/sign-in", content=b"\xff\xfe", headers={"content-type": "x"})
     ).status_code == 403
     assert "arkwright_session" not in browser.cookies
-    assert (await _sign_in(browser)).status_code == 303
+    assert (await sign_in(browser)).status_code == 303
     for fields in ({}, {"token": token}, {"token": sessions.form_token("x" * 43)}):
         refused = await browser.post("/console/sign-out", data=fields)
         assert refused.status_code == 403
@@ -197,9 +131,9 @@ async def test_a_form_that_is_not_ours_does_nothing(browser: httpx.AsyncClient, 
 
 
 async def test_a_session_ends_when_it_should(platform: Platform) -> None:
-    async with _browser(platform) as one, _browser(platform) as two:
+    async with opened(platform) as one, opened(platform) as two:
         for browser in (one, two):
-            assert (await _sign_in(browser)).status_code == 303
+            assert (await sign_in(browser)).status_code == 303
         first = one.cookies["arkwright_session"]
         stale = sessions.form_token(first)
         assert (await one.post("/console/sign-out", data={"token": stale, "everywhere": "yes"})).status_code == 303
@@ -210,7 +144,7 @@ async def test_a_session_ends_when_it_should(platform: Platform) -> None:
             "UPDATE person SET operator = false WHERE login = 'admin'",
             "UPDATE person SET disabled = true WHERE login = 'admin'",
         ):
-            assert (await _sign_in(two)).status_code == 303
+            assert (await sign_in(two)).status_code == 303
             async with platform.database.connection() as connection:
                 await connection.execute(change)
             assert "Sign in" in (await two.get("/console")).text
@@ -219,13 +153,13 @@ async def test_a_session_ends_when_it_should(platform: Platform) -> None:
                 await connection.execute("UPDATE person SET operator = true, disabled = false WHERE login = 'admin'")
 
 
-async def test_signing_in_again_ends_the_former_session_of_the_browser(
+async def test_signing_in_again_ends_the_former_session_of_theopened(
     browser: httpx.AsyncClient, platform: Platform
 ) -> None:
-    await _sign_in(browser)
+    await sign_in(browser)
     former = browser.cookies["arkwright_session"]
-    async with _browser(platform) as again:
-        token = await _form(again)
+    async with opened(platform) as again:
+        token = await form_token(again)
         again.cookies.set("arkwright_session", former, domain="console.test", path="/console")
         fields = {"token": token, "login": "admin", "password": PASSWORD}
         assert (await again.post("/console/sign-in", data=fields)).status_code == 303
@@ -247,7 +181,7 @@ async def test_the_numbers_are_those_of_the_bill_and_the_books_agree(
     worker = Worker(platform.settings.paths.root / "journal", platform.words)
     worker.write(settled("org_a", Usage(1_000, 200, 0, 70), prepaid=False), settled("org_a", Usage(7), prepaid=False))
     worker.slot.reserve(row, 0)
-    await _sign_in(browser)
+    await sign_in(browser)
     page = (await browser.get("/console")).text
     bill = await billing.bill(platform, "org_a", None, None)
     assert bill.charges == 2
@@ -265,7 +199,7 @@ async def test_the_numbers_are_those_of_the_bill_and_the_books_agree(
 async def test_a_journal_that_cannot_be_read_is_told_first(browser: httpx.AsyncClient, platform: Platform) -> None:
     worker = Worker(platform.settings.paths.root / "journal", platform.words)
     worker.write(settled("org_<unknown>", Usage(1)))
-    await _sign_in(browser)
+    await sign_in(browser)
     page = (await browser.get("/console")).text
     assert worker.incarnation in page
     assert "The ledger cannot read a journal." in page
@@ -286,12 +220,12 @@ async def test_names_are_text_wherever_they_are_shown(browser: httpx.AsyncClient
                 " VALUES (%s, %s, 'chat', %s, 'm', 10)",
                 (f"model_{number}", payload, f"provider_{number}"),
             )
-    await _sign_in(browser)
+    await sign_in(browser)
     page = (await browser.get("/console")).text
     for payload in PAYLOADS:
         assert page.count(str(html.escape(payload).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"))) >= 3
         assert "{{" in payload or payload not in page
-    assert not re.search(r"<(script|svg|img src=x)", page)
+    assert not re.search(r"<(script>|svg onload|img src=x)", page)
     assert "49" not in re.sub(r"[0-9a-f]{12,}|\d\d:\d\d:\d\d", "", page)
     echoed = await browser.post("/console/sign-in", data={"login": PAYLOADS[1]})
     assert "<img src=x" not in echoed.text
@@ -317,7 +251,7 @@ async def test_a_price_by_rules_says_where_it_is_shown_whole(browser: httpx.Asyn
             " VALUES ('v', 'ruled', 'USD', %s, 'epoch')",
             (rules,),
         )
-    await _sign_in(browser)
+    await sign_in(browser)
     page = (await browser.get("/console")).text
     assert "2 rules" in page
     assert "arkwright prices show ruled" in page
@@ -328,8 +262,8 @@ async def test_every_answer_wears_the_headers(browser: httpx.AsyncClient) -> Non
         await browser.get("/console"),
         await browser.get("/console/none"),
         await browser.post("/console/sign-out"),
-        await browser.post("/console/sign-in", content=b"x" * 20_000),
-        await _sign_in(browser),
+        await browser.post("/console/sign-in", content=b"x" * 300_000),
+        await sign_in(browser),
         await browser.get("/console"),
     ]
     assert [page.status_code for page in pages] == [200, 404, 403, 413, 303, 200]
@@ -342,19 +276,20 @@ async def test_every_answer_wears_the_headers(browser: httpx.AsyncClient) -> Non
     assert (await browser.get("/console/static/..%2frendering.py")).status_code == 404
     for page in [*pages, sheet]:
         assert "default-src 'none'" in page.headers["content-security-policy"]
-        assert "script-src" not in page.headers["content-security-policy"]
+        assert "script-src 'self';" in page.headers["content-security-policy"]
+        assert "unsafe" not in page.headers["content-security-policy"]
         assert page.headers["x-content-type-options"] == "nosniff"
         assert page.headers["x-frame-options"] == "DENY"
         assert page.headers["x-request-id"]
         assert page is sheet or page.headers["cache-control"] == "no-store"
-        assert "<script" not in page.text
-        assert " style=" not in page.text
+        assert not re.search(r"<script(?! type=\"module\" src=\"/console/static/)", page.text)
+        assert not re.search(r" (style|on[a-z]+)=", page.text) or page is sheet
 
 
 async def test_a_database_that_is_away_is_told_in_words(
     browser: httpx.AsyncClient, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await _sign_in(browser)
+    await sign_in(browser)
 
     async def gone(*_: object) -> None:
         raise psycopg.OperationalError("gone")
@@ -364,3 +299,63 @@ async def test_a_database_that_is_away_is_told_in_words(
     assert answer.status_code == 503
     assert "The database does not answer" in answer.text
     assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_language_and_theme_are_chosen_on_a_page_and_kept(browser: httpx.AsyncClient) -> None:
+    asked = await browser.get("/console", headers={"accept-language": "zh-CN,zh;q=0.9"})
+    assert '<html lang="zh-CN" data-theme="auto">' in asked.text
+    await sign_in(browser)
+    token = await form_token(browser)
+    for fields in ({"locale": "zh_CN"}, {"theme": "dark"}):
+        answer = await browser.post("/console/preferences", data={"token": token, "back": "/console?a=b", **fields})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/console?a=b")
+    page = (await browser.get("/console")).text
+    assert '<html lang="zh-CN" data-theme="dark">' in page
+    assert "退出登录" in page
+    assert (await browser.post("/console/preferences", data={"locale": "en"})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "back", ["//evil.test/console", "https://evil.test/console", "/console\\@evil", "/other", "/console\r\nx: y", ""]
+)
+async def test_a_form_leads_nowhere_else(browser: httpx.AsyncClient, back: str) -> None:
+    await sign_in(browser)
+    token = await form_token(browser)
+    answer = await browser.post("/console/preferences", data={"token": token, "back": back, "theme": "dark"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console")
+
+
+async def test_signing_in_leads_on_to_the_page_that_was_asked_for(browser: httpx.AsyncClient) -> None:
+    page = await browser.get("/console/jump?q=over")
+    assert (page.status_code, page.text.count('value="/console/jump?q=over"')) == (200, 1)
+    fields = {"token": await form_token(browser), "login": "admin", "back": "/console/jump?q=over"}
+    wrong = await browser.post("/console/sign-in", data={**fields, "password": "wrong"})
+    assert 'value="/console/jump?q=over"' in wrong.text
+    answer = await browser.post("/console/sign-in", data={**fields, "password": PASSWORD})
+    assert answer.headers["location"] == "/console/jump?q=over"
+    assert "Overview" in (await browser.get("/console/jump?q=over&part=1")).text
+
+
+async def test_a_script_that_is_not_signed_in_is_told_so_as_data(browser: httpx.AsyncClient) -> None:
+    answer = await browser.get("/console?as=json")
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "invalid_api_key"
+
+
+async def test_files_are_zipped_for_who_takes_that(browser: httpx.AsyncClient) -> None:
+    page = (await browser.get("/console")).text
+    address = re.search(r'src="(/console/static/console.js[^"]*)"', page).group(1)  # type: ignore[union-attr]
+    zipped = await browser.get(address)
+    plain = await browser.get(address, headers={"accept-encoding": "identity"})
+    assert zipped.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert zipped.text == plain.text
+    assert plain.headers["content-type"].startswith("text/javascript")
+
+
+async def test_a_field_may_have_lines_but_no_other_control_character(browser: httpx.AsyncClient) -> None:
+    await sign_in(browser)
+    token = await form_token(browser)
+    for value, status in (("a\r\n\tb", 303), ("a\x1bb", 400), ("a\x00b", 400)):
+        answer = await browser.post("/console/preferences", data={"token": token, "theme": value})
+        assert answer.status_code == status, value
