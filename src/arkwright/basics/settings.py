@@ -28,7 +28,7 @@ _NOT_SETTINGS = {
     "ARKWRIGHT_PROCESS_NAME",
     "ARKWRIGHT_TEST_DATABASE_URL",
 }
-_SECRET = {"database_url"}
+_SECRET = {"database_url", "smtp_password"}
 
 
 def _meaning(text: str, **bounds: Any) -> msgspec.Meta:
@@ -90,6 +90,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     close_months_after_h: Annotated[
         int, _meaning("Hours after its end at which a month is closed into invoices; 0: by hand only.", ge=0, le=672)
     ] = 0
+    smtp_host: Annotated[str, _meaning("Mail server that alerts go out by; empty: no mail.")] = ""
+    smtp_port: Annotated[int, _meaning("Its port.", ge=1, le=65535)] = 587
+    smtp_tls: Annotated[
+        Literal["starttls", "tls", "none"],
+        _meaning("How the connection to it is encrypted; none: only on this machine."),
+    ] = "starttls"
+    smtp_login: Annotated[str, _meaning("Who signs in to it; empty: nobody does.")] = ""
+    smtp_password: Annotated[str, _meaning("And the password.")] = ""
+    smtp_sender: Annotated[str, _meaning("Address that mail is from, such as billing@example.com.")] = ""
+    smtp_timeout_s: Annotated[float, _meaning("How long each step with it may take.", gt=0, le=120)] = 15.0
     otlp_endpoint: Annotated[
         str, _meaning("Collector that takes OTLP over HTTP, such as http://localhost:4318; empty: none.")
     ] = ""

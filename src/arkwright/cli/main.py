@@ -48,6 +48,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "invoices": ("arkwright.cli.invoices:app", "Close months; invoices, credit notes, whom they are written to."),
     "dunning": ("arkwright.cli.dunning:app", "Who pays afterwards and is late."),
     "rerate": ("arkwright.cli.rerate:rerate", "Charge a period again under another price, by the difference."),
+    "forecast": ("arkwright.cli.forecast:forecast", "What this month will come to."),
+    "alerts": ("arkwright.cli.alerts:app", "Thresholds on money, told by mail and webhook."),
     "webhooks": ("arkwright.cli.webhooks:app", "Receivers of usage events."),
     "audit": ("arkwright.cli.audit:app", "Proof that the bill equals what was served."),
     "config": ("arkwright.cli.config:config", "Show every setting, its value, where it came from, and its meaning."),

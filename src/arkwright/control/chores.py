@@ -1,4 +1,4 @@
-"""Work that comes round by itself: closing months, dunning, roots of proof, checks of the books.
+"""Work that comes round by itself: closing months, dunning, alerts, roots of proof, checks of the books.
 
 Law: a chore may be cut off anywhere and be done twice; what is due it reads from the database, never from a memory of
 its own. Of several hosts one does it at a time, whoever comes first. One that fails is told of, and has its next turn.
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import structlog
 
 from arkwright.basics.errors import ArkwrightError
-from arkwright.control import checks, costs, dunning, invoices, leagues, proofs
+from arkwright.control import alert_sender, checks, costs, dunning, invoices, leagues, proofs
 from arkwright.control.platform import Platform
 
 _TICK_S = 0.5
@@ -31,6 +31,7 @@ CHORES: tuple[Chore, ...] = (
     Chore("leagues", 5.0, leagues.follow),
     Chore("proofs", 60.0, proofs.seal_due),
     Chore("costs", 5.0, costs.follow),
+    Chore("alerts", 15.0, alert_sender.watch),
     Chore("closings", 600.0, invoices.close_due),
     Chore("dunning", 60.0, dunning.chore),
     Chore("checks", 600.0, checks.check_due),

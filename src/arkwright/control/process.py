@@ -22,6 +22,7 @@ from arkwright.basics import clock, collector, ids, secrets, signing
 from arkwright.basics.errors import Unavailable
 from arkwright.basics.settings import Settings
 from arkwright.control import answers, chores
+from arkwright.control.alert_sender import AlertSender
 from arkwright.control.api import application
 from arkwright.control.lease_keeper import LeaseKeeper
 from arkwright.control.metrics import ControlMetrics
@@ -153,6 +154,7 @@ class _Process:
                 ("reconciler", reconciler.run),
                 ("chores", lambda: chores.run(platform)),
                 ("webhooks", Sender(platform).run),
+                ("alerts", AlertSender(platform).run),
                 ("metrics", ControlMetrics(platform, host).run),
                 ("telemetry", Telemetry(platform, host).run),
                 ("answers", lambda: answers.run(self._settings)),

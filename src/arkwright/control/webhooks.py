@@ -165,13 +165,18 @@ async def _now(connection: Connection) -> Place:
     return await feeds.end(connection)
 
 
-def _check(spec: WebhookSpec) -> None:
-    wrong = rules.refused(spec.url, allow_private=spec.allow_private)
+def check_url(url: str, *, allow_private: bool, param: str = "url") -> None:
+    """Raises InvalidInput for what nothing may be sent to; a name is judged again whenever it is resolved."""
+    wrong = rules.refused(url, allow_private=allow_private)
     if wrong:
-        raise InvalidInput(wrong, param="url")
-    host = rules.host_of(spec.url)
-    if rules.is_address(host) and not spec.allow_private and not is_public(host):
-        raise InvalidInput(f"{host} is not a public address; an operator may allow_private", param="url")
+        raise InvalidInput(wrong, param=param)
+    host = rules.host_of(url)
+    if rules.is_address(host) and not allow_private and not is_public(host):
+        raise InvalidInput(f"{host} is not a public address; an operator may allow_private", param=param)
+
+
+def _check(spec: WebhookSpec) -> None:
+    check_url(spec.url, allow_private=spec.allow_private)
     if not 1 <= spec.batch <= rules.BATCH_MAX:
         raise InvalidInput(f"batch is 1 to {rules.BATCH_MAX} events", param="batch")
     if not 0 < len(spec.source) <= _SOURCE_LENGTH_MAX or not spec.source.isascii() or not spec.source.isprintable():

@@ -4,6 +4,7 @@ from litestar.types import ControllerRouterHandler
 
 from arkwright.control.routes import (
     admin_keys,
+    alerts,
     audit,
     billing,
     bootstrap,
@@ -69,6 +70,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *declarations.ROUTES,
     *exports.ROUTES,
     *webhooks.ROUTES,
+    *alerts.ROUTES,
     *changes.ROUTES,
     *audit.ROUTES,
     *proofs.ROUTES,
