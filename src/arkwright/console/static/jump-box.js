@@ -52,6 +52,7 @@ customElements.define("jump-box", class extends HTMLElement {
   }
 
   move(event) {
+    if (event.key === "Escape") this.dialog.close(); // A search field would empty itself first.
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
     const stops = [this.input, ...this.found.querySelectorAll("a")];
