@@ -1,0 +1,39 @@
+"""Whatever people call their things: a name is text, on every page, and does nothing."""
+
+import asyncio
+
+import pytest
+from playwright.async_api import Page
+
+from tests.browser.conftest import Open
+from tests.browser.people import PEOPLE, People, Person
+from tests.browser.places import SCREENS, follow
+from tests.browser.scene import PAYLOADS, Scene
+from tests.browser.visiting import visit, watch
+
+pytestmark = pytest.mark.anyio
+_BORN = """() => [...document.querySelectorAll(
+  "img[src='x'], [onerror], [onload], [href^='javascript:' i], [action^='javascript:' i], [src^='javascript:' i]")]
+  .map((element) => element.outerHTML.slice(0, 200))"""
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+async def test_no_name_becomes_an_element_or_runs(
+    open_page: Open, hostile: Scene, signed_in: People, person: Person
+) -> None:
+    found = await asyncio.to_thread(follow, hostile.origin, signed_in.cookies(person), list(SCREENS))
+    page = await open_page(person)
+    shown = set()
+    for path in [*SCREENS, *found.values()]:
+        shown |= await _look_at(page, path)
+    assert shown == set(PAYLOADS), "no page shows some names, so this proves nothing for them"
+
+
+async def _look_at(page: Page, path: str) -> set[str]:
+    """Which payloads stand on it as text."""
+    await visit(page, path)
+    assert await page.evaluate(_BORN) == [], path
+    assert watch(page).dialogs == 0
+    text = await page.inner_text("body")
+    assert "49$49" not in text, f"{path}: a name was carried out as a template"
+    return {payload for payload in PAYLOADS if payload in text}
