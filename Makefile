@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 NATIVE := hatch_build.py $(shell find src -name '_*.pyx' -o -name '_*.pxd' -o -name '_*.h')
 
-.PHONY: help setup native up test check format lock docs bench bench-money bench-gateway fuzz kill-test fleet-test \
+.PHONY: help setup native up test check format lock docs screenshots bench bench-money bench-gateway fuzz kill-test fleet-test \
 	outage-test soak soak-gateway
 .DEFAULT_GOAL := help
 
@@ -51,6 +51,9 @@ lock:  ## Resolve requirements/dev.lock anew (needs uv)
 
 docs: setup  ## Write the reference anew from the code
 	@$(BIN)/python -m docs.generate
+
+screenshots: setup  ## Take the pictures of README and docs anew, by the browser tests
+	@ARKWRIGHT_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q tests/browser/test_screenshots.py
 
 bench: setup  ## Measure the platform against its engine and a fast upstream
 	@$(BIN)/python -m benchmarks

@@ -7,6 +7,7 @@ a database that no other test sees, and nothing is left behind.
 import os
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -79,6 +80,18 @@ async def database(clean_database_url: str) -> AsyncIterator[Database]:
     await opened.open()
     yield opened
     await opened.close()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """What a machine could not run is said in a line of its own at the end, not only among the skipped."""
+    yield
+    left_out: Counter[str] = Counter()
+    for report in terminalreporter.getreports("skipped"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+        left_out[reason.removeprefix("Skipped: ")] += "left out: " in reason
+    for reason, count in sorted((+left_out).items()):
+        terminalreporter.write_line(f"{reason}: {count} tests" if count > 1 else reason, yellow=True, bold=True)
 
 
 class TemporaryDatabase:

@@ -24,12 +24,15 @@ collect_ignore = [] if os.environ.get(SCREENSHOTS) else ["test_screenshots.py"]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    there = chromium.executable() is not None
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.xdist_group("browser"))
-            if not there:
-                item.add_marker(pytest.mark.skip(reason=chromium.LEFT_OUT))
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _chromium() -> None:
+    if chromium.executable() is None:
+        pytest.skip(chromium.LEFT_OUT)
 
 
 @pytest.fixture(scope="package")

@@ -45,7 +45,7 @@ async def _sign_in(scene: Scene, browser: Browser, login: str, password: str) ->
         await page.fill("#login", login)
         await page.fill("#password", password)
         await page.press("#password", "Enter")
-        await page.wait_for_selector("header form[action$='/sign-out']")
+        await page.wait_for_selector("nav.menu", state="attached")
         return await own.storage_state()
     finally:
         await own.close()

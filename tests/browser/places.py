@@ -12,9 +12,11 @@ from litestar.handlers import HTTPRouteHandler
 
 from arkwright.console import pages
 
-SCREENS = ("/",)
+SCREENS = tuple(screen.path for screen in pages.SCREENS)
+NOT_LINKED: frozenset[str] = frozenset()  # Templates that people reach by another way, each with its reason.
 _FETCHES_MAX = 300
 _PARAMETER = re.compile(r"\{[^}]+\}")
+_LEADS = ("href", "hx-get", "data-url")
 
 
 def templates() -> dict[str, re.Pattern[str]]:
@@ -23,26 +25,48 @@ def templates() -> dict[str, re.Pattern[str]]:
     for route in pages.ROUTES:
         if isinstance(route, HTTPRouteHandler) and "GET" in route.http_methods:
             for path in route.paths:
-                if "{" in path and "{address" not in path:
+                if "{" in path:
                     found[path] = re.compile("/".join(map(_fitting, path.rstrip("/").split("/"))))
     return found
 
 
-def follow(origin: str, cookies: dict[str, str], start: list[str]) -> dict[str, str]:
-    """One address for each template that can be reached by links from `start`, as this person."""
-    wanted, found, todo, seen = templates(), dict[str, str](), list(start), set[str]()
-    with httpx.Client(base_url=origin, cookies=cookies, timeout=30) as client:
-        while todo and len(seen) < _FETCHES_MAX and len(found) < len(wanted):
-            path = todo.pop(0)
-            if path in seen:
-                continue
-            seen.add(path)
-            for link in links(client.get("/console" + path).text, path):
-                template = next((each for each, fits in wanted.items() if fits.fullmatch(urlsplit(link).path)), None)
-                if template is not None and template not in found:
-                    found[template] = link
-                    todo.append(link)
-    return found
+class Crawl:
+    """What one person finds from the screens on: one address for each template."""
+
+    def __init__(self, origin: str, cookies: dict[str, str], query: str = "") -> None:
+        self.found: dict[str, str] = {}
+        self.pages: list[str] = []  # Of what was found, the whole pages: no files, no parts for a poll.
+        self._wanted = templates()
+        self._client = httpx.Client(base_url=origin, cookies=cookies, timeout=30)
+        self._todo = [path + query for path in SCREENS]
+
+    def run(self) -> "Crawl":
+        seen = set[str]()
+        with self._client:
+            while self._todo and len(seen) < _FETCHES_MAX:
+                path = self._todo.pop(0)
+                if path not in seen:
+                    seen.add(path)
+                    self._follow(path)
+        return self
+
+    def _follow(self, path: str) -> None:
+        text = self._page(path)
+        if path in self.found.values() and "<html" in text:
+            self.pages.append(path)
+        for link in links(text, path):
+            template = next((each for each, fits in self._wanted.items() if fits.fullmatch(urlsplit(link).path)), None)
+            if template is not None and template not in self.found:
+                self.found[template] = link
+                self._todo.append(link)
+
+    def _page(self, path: str) -> str:
+        """Its text; nothing of what is no page, which may never end."""
+        with self._client.stream("GET", "/console" + ("" if path == "/" else path)) as answer:
+            if not answer.headers.get("content-type", "").startswith("text/html"):
+                return ""
+            answer.read()
+            return answer.text
 
 
 def links(page: str, path: str) -> list[str]:
@@ -66,5 +90,4 @@ class _Links(HTMLParser):
         self.found: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "a":
-            self.found += [value for name, value in attrs if name == "href" and value]
+        self.found += [value for name, value in attrs if name in _LEADS and value and tag != "link"]

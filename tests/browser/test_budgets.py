@@ -1,6 +1,4 @@
-"""How much a browser has to load: small enough for a slow line."""
-
-import gzip
+"""How much a browser has to load, as it comes over the line: small enough for a slow one."""
 
 import pytest
 from playwright.async_api import Response
@@ -20,7 +18,7 @@ async def test_a_first_load_is_small(open_page: Open, path: str) -> None:
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer))
     await visit(page, path)
-    sizes = {answer.url: len(gzip.compress(await answer.body())) for answer in answers}
+    sizes = {answer.url: (await answer.request.sizes())["responseBodySize"] for answer in answers}
     scripts = sum(size for url, size in sizes.items() if ".js" in url)
     assert sum(sizes.values()) <= FIRST_LOAD_BYTES_MAX, sizes
     assert scripts < SCRIPTS_BYTES_MAX, sizes

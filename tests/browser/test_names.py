@@ -7,7 +7,7 @@ from playwright.async_api import Page
 
 from tests.browser.conftest import Open
 from tests.browser.people import PEOPLE, People, Person
-from tests.browser.places import SCREENS, follow
+from tests.browser.places import SCREENS, Crawl
 from tests.browser.scene import PAYLOADS, Scene
 from tests.browser.visiting import visit, watch
 
@@ -21,10 +21,10 @@ _BORN = """() => [...document.querySelectorAll(
 async def test_no_name_becomes_an_element_or_runs(
     open_page: Open, hostile: Scene, signed_in: People, person: Person
 ) -> None:
-    found = await asyncio.to_thread(follow, hostile.origin, signed_in.cookies(person), list(SCREENS))
+    crawl = await asyncio.to_thread(Crawl(hostile.origin, signed_in.cookies(person)).run)
     page = await open_page(person)
     shown = set()
-    for path in [*SCREENS, *found.values()]:
+    for path in [*SCREENS, *crawl.pages]:
         shown |= await _look_at(page, path)
     assert shown == set(PAYLOADS), "no page shows some names, so this proves nothing for them"
 
