@@ -8,7 +8,8 @@
     ├── NotFound 404              ├── UpstreamFailed 502
     ├── MethodNotAllowed 405      ├── Unavailable 503
     ├── RequestTimeout 408        ├── UpstreamTimeout 504
-    └── Conflict 409              └── HeadTooLarge 431
+    ├── Conflict 409              ├── HeadTooLarge 431
+    └── ExpectationFailed 417
 
 A message is written for the caller: what happened, why, what to do. It never holds a secret.
 """
@@ -84,6 +85,11 @@ class Conflict(ArkwrightError):
 class TooLarge(ArkwrightError):
     status = 413
     code = "request_too_large"
+
+
+class ExpectationFailed(ArkwrightError):
+    status = 417
+    code = "expectation_failed"
 
 
 class Unprocessable(ArkwrightError):

@@ -56,6 +56,8 @@ cdef bint header(const char* line, const char* end, Head* head, int* hosts) noex
     if not field(line, end, &found):
         return False
     if called(&found, b"host", 4):
+        if not host(found.value, found.length):
+            return False
         hosts[0] += 1
     elif called(&found, b"authorization", 13):
         if head.authorization != NULL or found.length < 1:
@@ -79,6 +81,23 @@ cdef bint header(const char* line, const char* end, Head* head, int* hosts) noex
     elif called(&found, b"transfer-encoding", 17):
         return False
     return True
+
+
+cdef bint host(const char* name, Py_ssize_t length) noexcept nogil:
+    """A name or an address of four numbers, perhaps with a port."""
+    cdef Py_ssize_t at
+    cdef Py_ssize_t port = 0
+    cdef unsigned char byte
+    for at in range(length):
+        byte = name[at]
+        if port:
+            if not 48 <= byte <= 57 or at - port >= 5:
+                return False
+        elif byte == 58 and at:
+            port = at + 1
+        elif not (97 <= byte <= 122 or 65 <= byte <= 90 or 48 <= byte <= 57 or byte in (45, 46, 95)):
+            return False
+    return length > 0
 
 
 # The body of a chat

@@ -7,12 +7,12 @@ Refuses every ambiguity about where a message ends; never looks into a body.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Protocol, cast
 
 import httptools
 
 from arkwright.basics.errors import ArkwrightError, HeadTooLarge, InvalidInput, RequestTimeout, TooLarge
+from arkwright.gateway import framing
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.heads import Heads, without_length
 from arkwright.gateway.pump import Socket, built
@@ -26,7 +26,7 @@ LINGER_SECONDS = 2.0
 DRAIN_IDLE_S = 1.0  # How long a draining connection rests: longer than a client that was answered takes to go on.
 LONG_BODY_BYTES = 64 * 1024
 REQUEST_SECONDS_MAX = 600.0  # From a request's first byte to its last, however it drips.
-_KNOWN_TARGET_BYTES = 128  # Longer ones are of no API, and not worth remembering.
+_CHUNK_AROUND_BYTES = 128  # What a chunk may have around it, on the whole; beyond that there is as much as in a head.
 _METHODS = {b"GET": "GET", b"POST": "POST"}
 
 
@@ -95,6 +95,7 @@ class Connection(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._body_bytes = 0
         self._head_bytes = 0  # Arrived since the last message ended, while a head is awaited.
+        self._around_bytes = 0  # Of the body: what was read and is not within it.
         self._head_bytes_most = 0  # No head being parsed is longer: what was read since it began, and with it.
         self._in_head = True
         self._began = 0.0  # When its first byte came; 0 between messages.
@@ -142,16 +143,17 @@ class Connection(asyncio.Protocol):
         if self._in_head:
             self._head_bytes += len(data)
             self._head_bytes_most += len(data)
+        else:
+            self._around_bytes += len(data)
         self._read_bytes = len(data)
         try:
             self._parser.feed_data(data)
+            if not self._in_head and self._around_bytes > self._limits.header_bytes_max:
+                raise InvalidInput("The body's chunks have more around them than within.", code="invalid_http")
             if self._in_head and self._head_bytes > self._limits.header_bytes_max:
                 raise self._head_too_large()
-        except httptools.HttpParserUpgrade:
-            # An offer to switch protocols may be ignored; what follows may be in the other one, so it is not read.
-            self._closing = True
-            if self._waiting and isinstance(self._waiting[-1], Exchange):
-                self._waiting[-1].keep_alive = False
+        except httptools.HttpParserUpgrade as offer:
+            self._decline(data[offer.args[0] :])
         except httptools.HttpParserError as error:
             refusal = error.__context__ if isinstance(error.__context__, ArkwrightError) else None
             self._refuse(refusal or InvalidInput("The request is not valid HTTP/1.1.", code="invalid_http"))
@@ -175,7 +177,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._url = b""
         self._headers = []
-        self._body_bytes = 0
+        self._body_bytes = self._around_bytes = 0
         self._head_bytes_most = self._read_bytes
         self._began = self._loop.time()
 
@@ -193,22 +195,26 @@ class Connection(asyncio.Protocol):
         assert parser is not None, "called by the parser"
         self._in_head = False
         self._head_bytes = 0
-        self._headers = []  # Trailers are of no head, and are dropped.
+        self._headers = []  # What comes now are trailers: of no head, and dropped.
         self._version = parser.get_http_version()
         method = parser.get_method()
         url = self._url
-        path, query = _known_target(url) if len(url) <= _KNOWN_TARGET_BYTES else _target(url)
+        path, query, authority = framing.aim(url)
+        if authority is not None:
+            headers = framing.for_authority(headers, authority)
         exchange = Exchange(self, _METHODS.get(method) or method.decode("ascii", "replace"), path, query, headers)
         if self._head_bytes_most > self._limits.header_bytes_max:
             self._check_head_bytes(headers)
-        self._check_framing(exchange)
+        framing.check(exchange, self._version)
+        self._check_body(exchange)
         exchange.keep_alive = parser.should_keep_alive()
         self._exchange = exchange
-        if exchange.header(b"expect") is not None:
-            self._expected(exchange)
+        if exchange.header(b"expect") is not None and self._version == "1.1" and self._current is None:
+            self.write(http.CONTINUE)  # Who waits for our word before it sends a body gets it, if its turn has come.
 
     def on_body(self, data: bytes) -> None:
         self._body_bytes += len(data)
+        self._around_bytes -= len(data) + _CHUNK_AROUND_BYTES
         if self._body_bytes > self._limits.body_bytes_max:
             raise self._too_large()
         self._chunks.append(data)
@@ -217,6 +223,8 @@ class Connection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is None or self._closing:
             return
+        if self._headers and self._parser is not None and not self._parser.should_keep_alive():
+            exchange.keep_alive = False  # The parser heeds what a trailer says of the connection, so we do.
         chunks = self._chunks
         if chunks:
             exchange.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -260,7 +268,8 @@ class Connection(asyncio.Protocol):
             self._linger()
             return
         if not exchange.keep_alive:
-            self._close()
+            self._closing = True
+            self._linger()
             return
         self._await(self._limits.write_timeout_s if self._full else self._idle_s)
         if self._waiting:
@@ -426,52 +435,34 @@ class Connection(asyncio.Protocol):
             last = self._began + REQUEST_SECONDS_MAX
             self.deadline = min(self._loop.time() + self._limits.body_timeout_s, last)
 
-    def _expected(self, exchange: Exchange) -> None:
-        """A client that waits for our word before it sends a body gets it, if its turn has come."""
-        if (exchange.header(b"expect") or b"").lower() == b"100-continue" and self._current is None:
-            self.write(http.CONTINUE)
-
     def _check_head_bytes(self, headers: Headers) -> None:
         if len(self._url) + sum(len(name) + len(value) for name, value in headers) > self._limits.header_bytes_max:
             raise self._head_too_large()
 
-    def _check_framing(self, exchange: Exchange) -> None:
-        """Refuse whatever two servers could read in two ways; look at the head of a long body before any of it."""
-        version = self._version
-        if version not in ("1.0", "1.1"):
-            raise InvalidInput("This server speaks HTTP/1.1.", code="invalid_http")
-        length, coding = exchange.header(b"content-length"), exchange.header(b"transfer-encoding")
-        if coding is not None:
-            if length is not None:
-                raise InvalidInput("A request has either a length or a transfer coding, not both.", code="invalid_http")
-            if exchange.count(b"transfer-encoding") > 1 or coding.strip().lower() != b"chunked":
-                raise InvalidInput("The only transfer coding taken is chunked.", code="invalid_http")
-        if exchange.count(b"authorization") > 1:
-            raise InvalidInput("A request has one Authorization header at most.", code="invalid_http")
-        hosts = exchange.count(b"host")
-        if hosts > 1 or (hosts == 0 and version == "1.1"):
-            raise InvalidInput("A request has exactly one Host header.", code="invalid_http")
-        body_bytes = int(length) if length else 0
-        if body_bytes > self._limits.body_bytes_max:
+    def _check_body(self, exchange: Exchange) -> None:
+        """Look at the head of a long body before any of it."""
+        announced = framing.body_bytes(exchange)
+        if announced > self._limits.body_bytes_max:
             raise self._too_large()
-        if body_bytes > LONG_BODY_BYTES or coding is not None:
+        if announced > LONG_BODY_BYTES or announced < 0:
             self._check(exchange)
+
+    def _decline(self, rest: bytes) -> None:
+        """An offer to switch protocols is ignored. What follows may be in the other one, so nothing but the request's
+        own body, which the parser leaves out, is read of it.
+        """
+        offer = self._waiting[-1] if self._waiting else None
+        if not isinstance(offer, Exchange) or not framing.body_bytes(offer):
+            self._closing = True
+            if isinstance(offer, Exchange):
+                offer.keep_alive = False
+            return
+        self._waiting.pop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._feed(framing.without_offer(offer, self._version) + rest)
 
     def _head_too_large(self) -> HeadTooLarge:
         return HeadTooLarge(f"The request's head is longer than {self._limits.header_bytes_max} bytes.")
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The request body is longer than {self._limits.body_bytes_max} bytes, the most taken here.")
-
-
-def _target(url: bytes) -> tuple[str, bytes]:
-    """Path and query of a request's target."""
-    path, _, query = url.partition(b"?")
-    if path.startswith((b"http://", b"https://")):  # The absolute form, which a server must understand.
-        path = b"/" + path.split(b"/", 3)[3] if path.count(b"/") > 2 else b"/"
-    if not path.startswith(b"/"):
-        raise InvalidInput("The request target must be a path.", code="invalid_http")
-    return path.decode("latin-1"), query
-
-
-_known_target = lru_cache(256)(_target)

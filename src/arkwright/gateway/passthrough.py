@@ -7,8 +7,8 @@ from arkwright.gateway.worker import Worker
 from arkwright.wire.http import Headers, header, request_head_end
 
 _HOP_BY_HOP = frozenset(
-    (b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
-     b"transfer-encoding", b"upgrade", b"content-length", b"expect", b"x-request-id", b"x-forwarded-for")
+    (b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te",
+     b"trailer", b"transfer-encoding", b"upgrade", b"content-length", b"expect", b"x-request-id", b"x-forwarded-for")
 )  # fmt: skip
 
 
@@ -18,13 +18,20 @@ def forward(worker: Worker, exchange: Exchange) -> None:
     if exchange.query:
         lines[0] += b"?" + exchange.query
     lines[0] += b" HTTP/1.1"
-    lines += [b"%b: %b" % pair for pair in exchange.headers if pair[0] not in _HOP_BY_HOP]
+    dropped = _HOP_BY_HOP | _named(exchange.headers)
+    lines += [b"%b: %b" % pair for pair in exchange.headers if pair[0] not in dropped]
     head = b"\r\n".join(lines) + b"\r\n" + request_head_end(exchange.body, exchange.request_id)
     relay = _Relay(exchange)
     relay.call = worker.control.send(head, exchange.body, relay)
     exchange.on_disconnect = relay.call.cancel
     exchange.on_full = relay.call.pause
     exchange.on_drained = relay.call.resume
+
+
+def _named(headers: Headers) -> set[bytes]:
+    """What the Connection header says is for this connection alone; the host is for all."""
+    words = b",".join(value for name, value in headers if name == b"connection")
+    return {word.strip().lower() for word in words.split(b",")} - {b"host"}
 
 
 def to_console(_: Worker, exchange: Exchange) -> None:

@@ -62,7 +62,7 @@ def _find(exchange: Exchange) -> Endpoint:
     if endpoints is not None and (endpoint := endpoints.get(method)) is not None:
         return endpoint
     if not path.startswith(_DATA_PLANE) and endpoints is None:
-        return passthrough.forward
+        return _preflight if path == "*" else passthrough.forward
     known = _methods(path)
     if not known:
         raise NotFound(f"Unknown request URL: {method} {path}. Check the path and the method.", code="unknown_url")

@@ -24,6 +24,8 @@ IDLE_SECONDS_MAX = 60.0
 # Engines on plain HTTP close a connection that rested for five seconds; being quicker, no request meets the close.
 IDLE_SECONDS_MAX_PLAIN = 4.0
 HEAD_BYTES_MAX = 64 * 1024
+INTERIM_MAX = 16  # Answers like 103 Early Hints before the one that counts.
+_LINE_BYTES = 4  # Of a header, around its name and value.
 _APART_BYTES = 64 * 1024  # A longer body is not copied behind its head.
 
 
@@ -248,6 +250,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._headers: Headers = []
         self._head_bytes = 0
         self._framed = False  # The head says where the body ends.
+        self._chunked = False
+        self._interim = 0
         self._until_close = False
         self.idle_since = 0.0
 
@@ -273,8 +277,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._call = call
         self._parser = None
         self._headers = []
-        self._head_bytes = 0
-        self._framed = self._until_close = False
+        self._head_bytes = self._interim = 0
+        self._framed = self._until_close = self._chunked = False
         if built() and isinstance(self._transport, Upstream):
             self._transport.expect()
         if call.paused:
@@ -371,20 +375,34 @@ class UpstreamConnection(asyncio.Protocol):
     # httptools
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value)
+        self._head_bytes += len(name) + len(value) + _LINE_BYTES
         if self._head_bytes > HEAD_BYTES_MAX:
             raise ValueError("the head of the answer is too long")
         name = name.lower()
         if name in _FRAMING:
             self._framed = True
+            if name == b"transfer-encoding":
+                self._take_coding(value)
         self._headers.append((name, value))
+
+    def _take_coding(self, coding: bytes) -> None:
+        """Anything but chunked, said once, is read in other ways by others, or would have to be decoded."""
+        if self._chunked or coding.strip(b" \t").lower() != b"chunked":
+            raise ValueError("the answer has a transfer coding that nobody asked for")
+        self._chunked = True
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None
+        version = self._parser.get_http_version()
+        if version != "1.1" and (version != "1.0" or self._chunked):
+            raise ValueError("the answer is in another version of HTTP")
         status = self._parser.get_status_code()
         if status < 200:  # 100 Continue, 103 Early Hints: the answer is still to come.
             self._headers = []
-            self._framed = False
+            self._framed = self._chunked = False
+            self._interim += 1
+            if self._interim > INTERIM_MAX:
+                raise ValueError("the answer never comes")
             return
         self._until_close = not self._framed and status not in (204, 304)
         if self._call is not None:
