@@ -61,6 +61,15 @@ def new_admin_key() -> str:
     return f"adm-{os.urandom(32).hex()}"
 
 
+def new_personal_token() -> str:
+    return f"pat-{os.urandom(32).hex()}"
+
+
+def new_invitation_token() -> str:
+    """Stands in a link."""
+    return f"inv-{os.urandom(32).hex()}"
+
+
 def secret_sha256(secret: str) -> bytes:
     """High-entropy secrets need no slow hash: the digest is what is stored and looked up."""
     return hashlib.sha256(secret.encode()).digest()

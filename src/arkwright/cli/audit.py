@@ -69,12 +69,19 @@ def check(
 def log(
     *,
     subject: Annotated[str | None, Parameter(help="Such as `organization acme`.")] = None,
+    organization: Annotated[str | None, Parameter(help="Only what was changed of this one.")] = None,
+    actor: Annotated[str | None, Parameter(help="Such as `person admin`.")] = None,
+    action: Annotated[str | None, Parameter(help="Such as `key.update`.")] = None,
     json_output: JsonOption = False,
     at: TargetOptions = HERE,
 ) -> None:
     """Show who changed what, oldest first."""
     with at.client() as client:
-        rows = list(client.every("/changes", subject=subject))
+        if organization or actor or action:
+            sought = {"subject": subject, "organization": organization, "actor": actor, "action": action}
+            rows = list(client.every("/changes/search", **sought))[::-1]
+        else:
+            rows = list(client.every("/changes", subject=subject))
     tables.show(rows, json_output=json_output, columns=("id", "at", "actor", "action", "subject", "before", "after"))
 
 

@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "orgs": ("arkwright.cli.orgs:app", "Organizations: who pays."),
     "projects": ("arkwright.cli.projects:app", "Projects of an organization."),
     "members": ("arkwright.cli.members:app", "People in an organization."),
+    "people": ("arkwright.cli.people:app", "People of the console: roles, sessions and tokens."),
+    "invitations": ("arkwright.cli.invitations:app", "Links that let one person in, once."),
     "keys": ("arkwright.cli.keys:app", "API keys."),
     "admin-keys": ("arkwright.cli.admin_keys:app", "Keys of the admin API."),
     "providers": ("arkwright.cli.providers:app", "Accounts elsewhere that serve models."),

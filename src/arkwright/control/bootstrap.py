@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from arkwright.basics.settings import Settings
-from arkwright.control import deployments, keys, members, models, organizations, prices, projects
+from arkwright.control import deployments, keys, models, organizations, people, prices, projects
 from arkwright.control.deployments import DeploymentSpec
 from arkwright.control.keys import KeySpec
 from arkwright.control.models import ModelSpec
@@ -18,7 +18,8 @@ from arkwright.control.organizations import OrganizationSpec
 from arkwright.control.prices import PriceSpec
 from arkwright.control.session import Change, Session
 from arkwright.domain.catalog import ModelKind
-from arkwright.store import billing, catalog, pricing, tenancy
+from arkwright.store import billing, catalog, pricing
+from arkwright.store import people as people_store
 from arkwright.store.model_list import SuggestedPrice, listed
 from arkwright.store.weights import ModelStore
 
@@ -60,7 +61,7 @@ class _Offer(msgspec.Struct, frozen=True):
 async def bootstrap(session: Session) -> Bootstrap:
     """Make the first organization, project, key and operator, unless there is an operator already."""
     await billing.lock_declarations(session.connection)
-    if await tenancy.operator_exists(session.connection):
+    if await people_store.operator_exists(session.connection):
         return Bootstrap(first=False, organization=ORGANIZATION, login=OPERATOR, api_key=None, password=None)
     # Internal: what the operator tries out is own business, which the token league must not count. Postpaid: the key
     # that is printed works at once, with no money to credit first; what it uses is metered and priced all the same.
@@ -69,7 +70,7 @@ async def bootstrap(session: Session) -> Bootstrap:
     owner = await organizations.get(session.connection, ORGANIZATION)
     await projects.ensure(session, owner, projects.DEFAULT)
     key = await keys.create(session, owner, KeySpec(name=KEY_NAME))
-    _, password = await members.new_person(session, OPERATOR, UNSET, operator=True)
+    _, password = await people.new_person(session, OPERATOR, UNSET, platform_role="operator")
     return Bootstrap(first=True, organization=ORGANIZATION, login=OPERATOR, api_key=key.secret, password=password)
 
 

@@ -1,21 +1,17 @@
 """Members: people with a role in an organization. A password given is stored as argon2id and never shown."""
 
-import asyncio
-from datetime import UTC, datetime
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from arkwright.basics import secrets
-from arkwright.basics.errors import Conflict, InvalidInput
-from arkwright.basics.ids import new_id
-from arkwright.control.session import Change, Page, Session, missing, page, record, title
+from arkwright.basics.errors import Conflict
+from arkwright.control import people
+from arkwright.control.session import Change, Page, Session, missing, page, record
 from arkwright.domain.tenancy import Role
+from arkwright.store import people as people_store
 from arkwright.store import tenancy
 from arkwright.store.database import Connection
-from arkwright.store.tenancy import Member, Organization, Person
-
-PASSWORD_LENGTH_MIN = 12
+from arkwright.store.people import Person
+from arkwright.store.tenancy import Member, Organization
 
 
 class MemberSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -80,31 +76,10 @@ def view(organization: Organization, member: Member) -> dict[str, object]:
 
 async def _person(session: Session, spec: MemberSpec) -> tuple[Person, str | None]:
     """The person and, when it was generated, the password."""
-    found = await tenancy.person(session.connection, spec.login)
+    found = await people_store.by_login(session.connection, spec.login)
     if found is not None:
         return found, None
-    return await new_person(session, spec.login, spec.password, operator=False)
-
-
-async def new_person(
-    session: Session, login: str, password: str | UnsetType, *, operator: bool
-) -> tuple[Person, str | None]:
-    """Raises InvalidInput for a password that is too short."""
-    generated = secrets.new_password() if password is UNSET else None
-    chosen = generated or str(password)
-    if len(chosen) < PASSWORD_LENGTH_MIN:
-        raise InvalidInput(f"a password has {PASSWORD_LENGTH_MIN} characters at least", param="password")
-    hashed = await asyncio.to_thread(secrets.hash_password, chosen)  # Slow by design; the loop must go on.
-    person = Person(
-        id=new_id("person"),
-        login=title(login, "login"),
-        password_hash=hashed,
-        operator=operator,
-        disabled=False,
-        created_at=datetime.now(UTC),
-    )
-    await tenancy.insert_person(session.connection, person)
-    return person, generated
+    return await people.new_person(session, spec.login, spec.password)
 
 
 async def _record(

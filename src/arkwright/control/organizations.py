@@ -52,6 +52,11 @@ async def listing(connection: Connection, after: str, limit: int) -> Page[Organi
     return page(await tenancy.organizations(connection, after=after, limit=limit + 1), limit)
 
 
+async def search(connection: Connection, begins: str, after: str, limit: int) -> Page[Organization]:
+    """Whose name begins so, in the order of names."""
+    return page(await tenancy.find_organizations(connection, search=begins, after=after, limit=limit + 1), limit)
+
+
 async def create(session: Session, spec: OrganizationSpec) -> Change:
     """Raises Conflict when the name is taken."""
     if await tenancy.organization(session.connection, spec.name) is not None:

@@ -99,8 +99,16 @@ async def record(
             subject=f"{noun} {name}",
             before=before,
             after=after,
+            organization=_owner(id, new or old),
         )
     return Change(noun=noun, name=name, action=action, id=id, fields=fields, secret=secret)
+
+
+def _owner(id: str, view: dict[str, Any]) -> str:
+    """Whose a thing is: the id is an organization's, or the view says which one's it is; empty: the platform's."""
+    if id.startswith("org_"):
+        return id
+    return str(view.get("organization_id") or view.get("organization") or "")
 
 
 def title(text: str, param: str = "name") -> str:

@@ -15,7 +15,9 @@ _queries = load_queries("changes")
 
 
 class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`before` is None for something new, `after` for something deleted."""
+    """`before` is None for something new, `after` for something deleted. `organization_id`: whose the thing is; None
+    for the platform's, and for what was written before that was kept.
+    """
 
     id: int
     at: datetime
@@ -24,6 +26,19 @@ class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     before: dict[str, Any] | None
     after: dict[str, Any] | None
+    organization_id: str | None = None
+
+
+class Sought(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows; None: any. `before`: the id of the last one seen, as they go back in time."""
+
+    organization_id: str | None = None
+    actor: str | None = None
+    action: str | None = None
+    subject: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: int = 0
 
 
 async def record(
@@ -34,7 +49,9 @@ async def record(
     subject: str,
     before: dict[str, Any] | None,
     after: dict[str, Any] | None,
+    organization: str = "",
 ) -> None:
+    """`organization`: whose the thing is, by id or name; empty: the platform's."""
     await _queries.change_insert(
         connection,
         actor=actor,
@@ -42,6 +59,7 @@ async def record(
         subject=subject,
         before=None if before is None else Jsonb(before),
         after=None if after is None else Jsonb(after),
+        organization=organization,
     )
 
 
@@ -50,4 +68,10 @@ async def page(
 ) -> list[ChangeRow]:
     """Oldest first."""
     rows = _queries.change_page(connection, subject=subject, after=after, limit=limit)
+    return [ChangeRow(**row._asdict()) async for row in rows]
+
+
+async def search(connection: Connection, sought: Sought, limit: int) -> list[ChangeRow]:
+    """The newest first."""
+    rows = _queries.change_search(connection, **msgspec.structs.asdict(sought), limit=limit)
     return [ChangeRow(**row._asdict()) async for row in rows]

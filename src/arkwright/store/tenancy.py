@@ -38,17 +38,6 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     service_tiers: list[str] = []
 
 
-class Person(msgspec.Struct, frozen=True, kw_only=True):
-    """Never leaves the control plane: it holds a password's hash."""
-
-    id: str
-    login: str
-    password_hash: str
-    operator: bool
-    disabled: bool
-    created_at: datetime
-
-
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """A person in an organization; `id` is the person's."""
 
@@ -92,6 +81,16 @@ async def organizations(connection: Connection, *, after: str = "", limit: int) 
     return [Organization(**row._asdict()) async for row in rows]
 
 
+async def find_organizations(
+    connection: Connection, *, search: str = "", after: str = "", limit: int
+) -> list[Organization]:
+    """Whose name begins with `search`, in the order of names; `after`: the id of the last one seen."""
+    last = await organization(connection, after) if after else None
+    above, above_id = (last.name, last.id) if last else (search, "")
+    rows = _queries.organization_search(connection, search=search, above=above, above_id=above_id, limit=limit)
+    return [Organization(**row._asdict()) async for row in rows]
+
+
 async def organization_names(connection: Connection, organization_ids: Sequence[str]) -> dict[str, str]:
     """Id → name."""
     rows = _queries.organization_names(connection, ids=sorted(set(organization_ids)))
@@ -130,23 +129,6 @@ async def insert_project(connection: Connection, project: Project) -> None:
 
 async def update_project(connection: Connection, project: Project) -> None:
     await _queries.project_update(connection, id=project.id, service_tiers=project.service_tiers)
-
-
-async def person(connection: Connection, login: str) -> Person | None:
-    row = await _queries.person_by_login(connection, login=login)
-    return Person(**row._asdict()) if row else None
-
-
-async def operator_exists(connection: Connection) -> bool:
-    return bool(await _queries.person_operator_exists(connection))
-
-
-async def insert_person(connection: Connection, person: Person) -> None:
-    await _queries.person_insert(connection, **_columns(person))
-
-
-async def change_password(connection: Connection, person_id: str, password_hash: str) -> None:
-    await _queries.person_password(connection, id=person_id, password_hash=password_hash)
 
 
 async def member(connection: Connection, organization_id: str, login: str) -> Member | None:

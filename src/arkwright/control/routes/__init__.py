@@ -17,6 +17,7 @@ from arkwright.control.routes import (
     dunning,
     endpoints,
     exports,
+    invitations,
     invoices,
     keys,
     ledger,
@@ -75,5 +76,6 @@ ROUTES: list[ControllerRouterHandler] = [
     *audit.ROUTES,
     *proofs.ROUTES,
     *people.ROUTES,
+    *invitations.ROUTES,
     *admin_keys.ROUTES,
 ]

@@ -1,7 +1,9 @@
 """/organizations"""
 
+from typing import Annotated
+
 from litestar import get, patch, post, put
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from arkwright.control import organizations
 from arkwright.control.organizations import OrganizationFields, OrganizationSpec
@@ -11,8 +13,16 @@ from arkwright.store.tenancy import Organization
 
 
 @get("/organizations")
-async def list_organizations(call: Call, after: After = "", limit: Limit = LIMIT) -> Page[Organization]:
+async def list_organizations(
+    call: Call,
+    search: Annotated[str | None, QueryParameter(description="What the name begins with.", max_length=120)] = None,
+    after: After = "",
+    limit: Limit = LIMIT,
+) -> Page[Organization]:
+    """In the order they were made; with `search` in the order of names."""
     async with call.reading() as connection:
+        if search is not None:
+            return await organizations.search(connection, search, after, limit)
         return await organizations.listing(connection, after, limit)
 
 

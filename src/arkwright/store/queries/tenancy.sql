@@ -1,4 +1,4 @@
--- Organizations, projects, people and members, API keys, admin keys.
+-- Organizations, projects, members, API keys, admin keys.
 
 -- name: organization_by_reference^
 SELECT id, name, class AS class_, industry, billing, currency, disabled, created_at, free_only
@@ -7,6 +7,14 @@ FROM organization WHERE id = :reference OR name = :reference;
 -- name: organization_page
 SELECT id, name, class AS class_, industry, billing, currency, disabled, created_at, free_only
 FROM organization WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- name: organization_search
+-- In the order of names, whatever their case; `above` is what the search begins with, or the last one seen.
+SELECT id, name, class AS class_, industry, billing, currency, disabled, created_at, free_only
+FROM organization
+WHERE (lower(name) COLLATE "C", id) > (lower(:above) COLLATE "C", :above_id)
+  AND lower(name) COLLATE "C" < lower(:search) COLLATE "C" || U&'\+10FFFF'
+ORDER BY lower(name) COLLATE "C", id LIMIT :limit;
 
 -- name: organization_names
 SELECT id, name FROM organization WHERE id = ANY (:ids);
@@ -46,18 +54,6 @@ VALUES (:id, :organization_id, :name, :service_tiers);
 
 -- name: project_update!
 UPDATE project SET service_tiers = :service_tiers WHERE id = :id;
-
--- name: person_by_login^
-SELECT id, login, password_hash, operator, disabled, created_at FROM person WHERE login = :login;
-
--- name: person_operator_exists$
-SELECT EXISTS (SELECT FROM person WHERE operator);
-
--- name: person_insert!
-INSERT INTO person (id, login, password_hash, operator) VALUES (:id, :login, :password_hash, :operator);
-
--- name: person_password!
-UPDATE person SET password_hash = :password_hash WHERE id = :id;
 
 -- name: member_by_login^
 SELECT person.id, member.organization_id, person.login, member.role, person.disabled, member.created_at
