@@ -195,6 +195,10 @@ class Look:
         grouped = [(title, [each for each in mine if each.group == group]) for group, title in GROUPS.items()]
         return [(title, screens) for title, screens in grouped if screens]
 
+    def first_screen(self) -> str:
+        """Where somebody begins who does not see the whole platform."""
+        return next((screens[0].path for _title, screens in self.menu() if screens), "/account")
+
     def here(self, screen: Screen) -> bool:
         path = self.request.url.path.removeprefix(rendering.PATH).rstrip("/")
         own = screen.path.rstrip("/")

@@ -1,7 +1,7 @@
-"""Signing in and out: passwords checked, sessions begun, found and ended.
+"""Signing in and out: passwords checked, sessions begun, found and ended; who a browser or a token is.
 
-Law: an unknown login, a wrong password, a disabled person and one who is no operator are refused alike, after the same
-work; a session's token is known to its browser only, and nothing here logs what was typed.
+Law: an unknown login, a wrong password and a disabled person are refused alike, after the same work; a session's token
+is known to its browser only, and nothing here logs what was typed.
 """
 
 import asyncio
@@ -12,17 +12,15 @@ import secrets
 import structlog
 
 from arkwright.basics import secrets as passwords
-from arkwright.basics.ids import secret_sha256
 from arkwright.console.throttle import Throttle
 from arkwright.console.viewer import Viewer
+from arkwright.control import console_sessions, people
+from arkwright.control.console_sessions import LIFETIME_S as LIFETIME_S
+from arkwright.control.people import PASSWORD_LENGTH_MAX as PASSWORD_LENGTH_MAX
 from arkwright.control.platform import Platform
-from arkwright.store import changes, console_sessions, tenancy
-from arkwright.store.console_sessions import Operator
-from arkwright.store.database import Connection
-from arkwright.store.tenancy import Person
+from arkwright.domain.people import Means, Membership
+from arkwright.store.people import Holder, Person
 
-LIFETIME_S = 12 * 3600
-PASSWORD_LENGTH_MAX = 1_000
 _CHECKS_AT_ONCE = 2  # Each takes 64 MiB for a moment.
 _PURPOSE = b"arkwright console form"
 
@@ -38,59 +36,55 @@ class Sessions:
         self._checking = asyncio.Semaphore(_CHECKS_AT_ONCE)
         self._nobody = ""  # A hash that no password fits: what an unknown login is checked against.
 
-    def admit(self, login: str) -> int:
-        """Zero, or how many seconds to wait before this login may be tried again."""
-        wait_s = self._throttle.admit(login, asyncio.get_running_loop().time())
+    def admit(self, name: str) -> int:
+        """Zero, or how many seconds to wait before this login (invitation, …) may be tried again."""
+        wait_s = self._throttle.admit(name, asyncio.get_running_loop().time())
         if wait_s:
             log.warning("sign-in throttled", wait_s=wait_s)
         return wait_s
 
-    async def begin(self, login: str, password: str, former_token: str) -> str | None:
-        """The token of a new session, which ends the former one of that browser; None when refused."""
+    async def known(self, login: str, password: str) -> Person | None:
+        """Who has this login and this password, and may come in; None when refused."""
         async with self._platform.reading() as connection:
-            person = await tenancy.person(connection, login)
+            person = await people.find(connection, login)
         if not await self._is(person, password):
             log.warning("sign-in refused")
             return None
-        assert person is not None
         self._throttle.forgive(login)
-        token = secrets.token_urlsafe(32)
-        async with self._platform.reading() as connection:
-            if former_token:
-                await console_sessions.delete(connection, secret_sha256(former_token))
-            await console_sessions.insert(connection, secret_sha256(token), person.id, LIFETIME_S)
-            await _note(connection, person.login, "console.sign_in")
-        return token
+        return person
 
-    async def operator(self, token: str) -> Operator | None:
-        if not token:
-            return None
+    async def begin(self, person: Person, means: Means, user_agent: str, former_token: str) -> str:
+        """The token of a new session, which ends the former one of that browser."""
         async with self._platform.reading() as connection:
-            return await console_sessions.operator(connection, secret_sha256(token))
+            session = self._platform.session(connection, f"person {person.login}")
+            return await console_sessions.begin(session, person, means, user_agent, former_token)
 
     async def viewer(self, token: str) -> Viewer | None:
         """Who looks; None when nobody is signed in by this token."""
-        operator = await self.operator(token)
-        return Viewer(person_id=operator.id, login=operator.login, platform_role="operator") if operator else None
+        if not token:
+            return None
+        async with self._platform.reading() as connection:
+            found = await console_sessions.holder(connection, token)
+        return _viewer(*found, session_id=found[0].by_id) if found else None
+
+    async def bearer(self, token: str) -> Viewer | None:
+        """Who reads by this personal token; None when it is none that works."""
+        async with self._platform.reading() as connection:
+            found = await console_sessions.bearer(connection, token)
+        return _viewer(*found) if found else None
 
     async def end(self, token: str, *, everywhere: bool) -> None:
         """Revoke the session, or all of the same person's; does nothing for one that has ended."""
-        digest = secret_sha256(token)
         async with self._platform.reading() as connection:
-            operator = await console_sessions.operator(connection, digest)
-            await console_sessions.delete(connection, digest)
-            if operator is not None:
-                if everywhere:
-                    await console_sessions.delete_all_of(connection, operator.id)
-                await _note(connection, operator.login, "console.sign_out" + ("_everywhere" if everywhere else ""))
+            await console_sessions.end(self._platform.session(connection, ""), token, everywhere=everywhere)
 
     async def _is(self, person: Person | None, password: str) -> bool:
         async with self._checking:
             if not self._nobody:
                 self._nobody = await asyncio.to_thread(passwords.hash_password, secrets.token_urlsafe(32))
-            known = self._nobody if person is None else person.password_hash
+            known = (person.password_hash if person else "") or self._nobody
             matches = await asyncio.to_thread(passwords.password_matches, known, password)
-        return matches and person is not None and person.operator and not person.disabled
+        return matches and person is not None and not person.disabled
 
 
 def new_form_secret() -> str:
@@ -107,7 +101,13 @@ def form_is_ours(secret: str, given: str) -> bool:
     return bool(secret) and hmac.compare_digest(form_token(secret).encode(), given.encode(errors="replace"))
 
 
-async def _note(connection: Connection, login: str, action: str) -> None:
-    await changes.record(
-        connection, actor=f"person {login}", action=action, subject=f"person {login}", before=None, after=None
+def _viewer(holder: Holder, memberships: tuple[Membership, ...], session_id: str = "") -> Viewer:
+    return Viewer(
+        person_id=holder.id,
+        login=holder.login,
+        platform_role=holder.platform_role,
+        memberships=memberships,
+        locale=holder.locale,
+        theme=holder.theme,
+        session_id=session_id,
     )

@@ -3,28 +3,21 @@
 Law: nothing here is trusted from a browser but language and theme; who somebody is comes from their session alone.
 """
 
-from typing import Literal
-
 import msgspec
 
-from arkwright.domain.tenancy import Role
-
-PlatformRole = Literal["operator", "billing", "auditor", ""]
-Locale = Literal["en", "zh_CN"]
-Theme = Literal["auto", "light", "dark"]
+from arkwright.domain.people import Locale as Locale
+from arkwright.domain.people import Membership as Membership
+from arkwright.domain.people import PlatformRole as PlatformRole
+from arkwright.domain.people import Theme as Theme
 
 LOCALES: dict[Locale, str] = {"en": "English", "zh_CN": "简体中文"}
 THEMES: tuple[Theme, ...] = ("auto", "light", "dark")
 
 
-class Membership(msgspec.Struct, frozen=True):
-    organization_id: str
-    name: str
-    role: Role
-
-
 class Viewer(msgspec.Struct, frozen=True, kw_only=True):
-    """`platform_role` empty: a customer's person. `locale`, `theme` None: what the browser asks for."""
+    """`platform_role` empty: a customer's person. `locale`, `theme` None: what the browser asks for. `session_id`
+    empty: a personal token, which only reads.
+    """
 
     person_id: str
     login: str
@@ -32,6 +25,7 @@ class Viewer(msgspec.Struct, frozen=True, kw_only=True):
     memberships: tuple[Membership, ...] = ()
     locale: Locale | None = None
     theme: Theme | None = None
+    session_id: str = ""
 
     def membership(self, reference: str) -> Membership | None:
         """Of the organization with this id or name."""

@@ -26,6 +26,7 @@ _TOLD_LENGTH_MAX = 600
 _TOLD_S = 60
 _YEAR_S = 31_536_000
 _COOKIE_VALUE = re.compile(r"[A-Za-z0-9_-]{43}")  # 256 bits as we write them.
+_PERSONAL_TOKEN = re.compile(r"pat-[0-9a-f]{64}", re.ASCII)
 _TOLD_VALUE = re.compile(r"[A-Za-z0-9_-]{1,3600}")
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:\d{1,5})?")
 
@@ -57,12 +58,24 @@ class Form(Mapping[str, str]):
 
 
 async def viewer(visit: Visit, sessions: Sessions) -> tuple[str, Viewer]:
-    """The session's token and its person. Raises SignInNeeded."""
-    token = session_token(visit)
-    found = await sessions.viewer(token)
+    """The session's token and its person; without a token where a personal one was given, which only reads. Raises
+    SignInNeeded.
+    """
+    given = visit.headers.get("authorization", "")
+    token = "" if given else session_token(visit)
+    if given:
+        found = await sessions.bearer(_bearer(given)) if visit.method == "GET" else None
+    else:
+        found = await sessions.viewer(token)
     if found is None:
         raise SignInNeeded
     return token, found
+
+
+def _bearer(given: str) -> str:
+    """What cannot be a personal token is none."""
+    scheme, _, token = given.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and _PERSONAL_TOKEN.fullmatch(token.strip()) else ""
 
 
 def session_token(visit: Visit) -> str:
@@ -89,7 +102,7 @@ def forget(visit: Visit, name: str) -> Cookie:
 def locale(visit: Visit, chosen: Locale | None = None) -> Locale:
     """The person's, else the browser's: what was chosen there, or what it asks for."""
     kept = visit.cookies.get(LOCALE_COOKIE, "")
-    found = next((known for known in LOCALES if known == kept), chosen)
+    found = chosen or next((known for known in LOCALES if known == kept), None)
     if found is not None:
         return found
     asked = visit.headers.get("accept-language", "")[:200].lower()
@@ -98,7 +111,8 @@ def locale(visit: Visit, chosen: Locale | None = None) -> Locale:
 
 def theme(visit: Visit, chosen: Theme | None = None) -> Theme:
     kept = visit.cookies.get(THEME_COOKIE, "")
-    return next((known for known in THEMES if known == kept), chosen or "auto")
+    found: Theme = next((known for known in THEMES if known == kept), "auto")
+    return chosen or found
 
 
 def preference_cookie(visit: Visit, name: str, value: str) -> Cookie:

@@ -7,13 +7,13 @@ import secrets
 
 from arkwright.basics.ids import secret_sha256
 from arkwright.control.session import Session, missing
-from arkwright.domain.people import Means, device
+from arkwright.domain.people import Means, Membership, device
 from arkwright.store import changes
 from arkwright.store import console_sessions as store
 from arkwright.store import people as people_store
 from arkwright.store.console_sessions import ConsoleSession
 from arkwright.store.database import Connection
-from arkwright.store.people import Holder, Membership, Person
+from arkwright.store.people import Holder, Person
 
 LIFETIME_S = 12 * 3600
 

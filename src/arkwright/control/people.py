@@ -15,11 +15,11 @@ from arkwright.basics import secrets
 from arkwright.basics.errors import Conflict, Forbidden, InvalidInput
 from arkwright.basics.ids import new_id
 from arkwright.control.session import Change, Page, Session, given, missing, record, title
-from arkwright.domain.people import LOCALES, THEMES, Locale, PlatformRole, Theme
+from arkwright.domain.people import LOCALES, THEMES, Locale, Membership, PlatformRole, Theme
 from arkwright.store import console_sessions
 from arkwright.store import people as store
 from arkwright.store.database import Connection
-from arkwright.store.people import Membership, Person
+from arkwright.store.people import Person
 
 PASSWORD_LENGTH_MIN = 12
 PASSWORD_LENGTH_MAX = 1_000
@@ -58,9 +58,13 @@ class NewPassword(msgspec.Struct, frozen=True, kw_only=True):
     password: str
 
 
+async def find(connection: Connection, login: str) -> Person | None:
+    return await store.by_login(connection, login)
+
+
 async def get(connection: Connection, login: str) -> Person:
     """Raises NotFound."""
-    found = await store.by_login(connection, login)
+    found = await find(connection, login)
     if found is None:
         raise missing("person", login)
     return found
@@ -195,15 +199,17 @@ def _operates(person: Person) -> bool:
 
 
 def _locale(wanted: str) -> Locale | None:
-    if wanted not in ("", *LOCALES):
+    known: dict[str, Locale | None] = {"": None, "en": "en", "zh_CN": "zh_CN"}
+    if wanted not in known:
         raise InvalidInput(f"there is no language {wanted[:40]!r}; there is: {', '.join(LOCALES)}", param="locale")
-    return msgspec.convert(wanted or None, Locale | None)
+    return known[wanted]
 
 
 def _theme(wanted: str) -> Theme | None:
-    if wanted not in ("", *THEMES):
+    known: dict[str, Theme | None] = {"": None, "auto": "auto", "light": "light", "dark": "dark"}
+    if wanted not in known:
         raise InvalidInput(f"there is no theme {wanted[:40]!r}; there is: {', '.join(THEMES)}", param="theme")
-    return msgspec.convert(wanted or None, Theme | None)
+    return known[wanted]
 
 
 def _audited(person: Person) -> dict[str, Any]:

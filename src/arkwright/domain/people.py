@@ -5,6 +5,10 @@ Law: a browser is known by what it is, never by where it is: no address is kept.
 
 from typing import Literal, get_args
 
+import msgspec
+
+from arkwright.domain.tenancy import Role
+
 PlatformRole = Literal["operator", "billing", "auditor", ""]
 Locale = Literal["en", "zh_CN"]
 Theme = Literal["auto", "light", "dark"]
@@ -14,6 +18,15 @@ PLATFORM_ROLES: tuple[str, ...] = tuple(role for role in get_args(PlatformRole) 
 LOCALES: tuple[str, ...] = get_args(Locale)
 THEMES: tuple[str, ...] = get_args(Theme)
 DEVICE_LENGTH_MAX = 80
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """In an organization of this name."""
+
+    organization_id: str
+    name: str
+    role: Role
+
 
 # The first that is found holds: most of them name others after their own.
 _BROWSERS = {

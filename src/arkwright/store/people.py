@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-from arkwright.domain.people import Locale, PlatformRole, Theme
-from arkwright.domain.tenancy import Role
+from arkwright.domain.people import Locale, Membership, PlatformRole, Theme
 from arkwright.store.database import Connection, load_queries
 
 MEMBERSHIPS_MAX = 200
@@ -39,12 +38,6 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     theme: Theme | None
     by_id: str
     stale: bool
-
-
-class Membership(msgspec.Struct, frozen=True):
-    organization_id: str
-    name: str
-    role: Role
 
 
 class PersonalToken(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import pytest
 
 from arkwright.basics import secrets
 from arkwright.basics.settings import Settings
-from arkwright.control import members
+from arkwright.control import people
 from arkwright.control.lease_keeper import LeaseKeeper
 from arkwright.control.platform import Platform
 from arkwright.control.publisher import Publisher
@@ -38,9 +38,9 @@ async def platform(database: Database, tmp_path: Path) -> AsyncIterator[Platform
     made = Platform(Settings(data_dir=str(tmp_path)), database, bytes(range(32)), words, publisher, settler, keeper)
     async with database.connection() as connection:
         session = made.session(connection, "test")
-        await members.new_person(session, "admin", PASSWORD, operator=True)
-        await members.new_person(session, "customer", PASSWORD, operator=False)
-        await members.new_person(session, "former", PASSWORD, operator=True)
+        await people.new_person(session, "admin", PASSWORD, platform_role="operator")
+        await people.new_person(session, "customer", PASSWORD)
+        await people.new_person(session, "former", PASSWORD, platform_role="operator")
         await connection.execute("UPDATE person SET disabled = true WHERE login = 'former'")
     yield made
     words.close()

@@ -9,7 +9,7 @@ import pytest
 from arkwright.basics.secrets import password_matches
 from arkwright.domain import snapshot as snapshots
 from arkwright.domain.catalog import Traits
-from arkwright.store import tenancy
+from arkwright.store import people
 from tests.integration.control.conftest import Admin
 
 pytestmark = pytest.mark.anyio
@@ -284,7 +284,7 @@ async def test_a_reset_password_is_the_one_that_opens(admin: Admin) -> None:
     first = await admin.post("/bootstrap")
     second = await admin.post("/people/admin/password")
     async with admin.platform.database.connection() as connection:
-        person = await tenancy.person(connection, "admin")
+        person = await people.by_login(connection, "admin")
     assert person is not None
     assert password_matches(person.password_hash, second["password"])
     assert not password_matches(person.password_hash, first["password"])

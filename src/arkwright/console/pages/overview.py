@@ -104,7 +104,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/")
 async def overview(look: NamedDependency[Look]) -> Response[str]:
-    look.require("see_overview")
+    if not look.may("see_overview"):
+        return look.redirect(look.first_screen())
     return look.page("overview.html", view=await read(look.platform, look.base_url + "/v1"))
 
 

@@ -1,4 +1,4 @@
-"""Language and theme: chosen in the bar of every page, kept by the browser."""
+"""Language and theme: chosen in the bar of every page, kept with the person and by the browser."""
 
 import re
 from urllib.parse import urlsplit
@@ -10,19 +10,22 @@ from arkwright.console import rendering, visits
 from arkwright.console.look import Look
 from arkwright.console.viewer import LOCALES, THEMES
 from arkwright.console.visits import LOCALE_COOKIE, THEME_COOKIE
+from arkwright.control import people
 
 _OURS = re.compile(r"/[!-\[\]-~]{0,2000}")  # A path of this host: printable, without a backslash.
+_CHOICES: dict[str, tuple[str, ...]] = {"locale": tuple(LOCALES), "theme": THEMES}
+_COOKIES = {"locale": LOCALE_COOKIE, "theme": THEME_COOKIE}
 
 
 @post("/preferences")
 async def prefer(look: NamedDependency[Look]) -> Response[str]:
     """Back to the page that it was chosen on."""
     form = await look.form()
-    cookies = []
-    if form.get("locale", "") in LOCALES:
-        cookies.append(visits.preference_cookie(look.request, LOCALE_COOKIE, form["locale"]))
-    if form.get("theme", "") in THEMES:
-        cookies.append(visits.preference_cookie(look.request, THEME_COOKIE, form["theme"]))
+    chosen = {"locale": form.get("locale", ""), "theme": form.get("theme", "")}
+    known = {name: value for name, value in chosen.items() if value in _CHOICES[name]}
+    cookies = [visits.preference_cookie(look.request, _COOKIES[name], value) for name, value in known.items()]
+    async with look.platform.reading() as connection:  # The data plane has nothing to learn of it.
+        await people.prefer(look.platform.session(connection, look.actor), look.viewer.login, **known)
     return rendering.redirect(below_console(form.get("back", "")), cookies)
 
 

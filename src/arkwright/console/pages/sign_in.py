@@ -31,9 +31,11 @@ async def sign_in(request: Visit, console: NamedDependency[Console]) -> Response
         return show(request, "throttled", login, wait_s, back=fields.get("back", ""))
     if len(login) > LOGIN_LENGTH_MAX or len(password) > PASSWORD_LENGTH_MAX:
         return show(request, "refused", "")
-    token = await console.sessions.begin(login, password, visits.session_token(request))
-    if token is None:
+    person = await console.sessions.known(login, password)
+    if person is None:
         return show(request, "refused", login, back=fields.get("back", ""))
+    agent = request.headers.get("user-agent", "")
+    token = await console.sessions.begin(person, "password", agent, visits.session_token(request))
     cookies = [visits.session_cookie(request, token), visits.forget(request, FORM_COOKIE)]
     return rendering.redirect(preferences.below_console(fields.get("back", "")), cookies)
 

@@ -13,6 +13,7 @@ from arkwright.store import changes as store
 from arkwright.store.changes import ChangeRow
 
 Text = Annotated[str | None, QueryParameter(max_length=500)]
+Moment = Annotated[datetime | None, QueryParameter(description="Such as 2026-11-23T00:00:00Z.")]
 
 
 @get("/changes")
@@ -34,8 +35,8 @@ async def search_changes(
     actor: Annotated[str | None, QueryParameter(description="Such as `person admin`.")] = None,
     action: Annotated[str | None, QueryParameter(description="Such as `key.update`.")] = None,
     subject: Annotated[str | None, QueryParameter(description="Such as `organization acme`.")] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Moment = None,
+    until: Moment = None,
     after: Annotated[int, QueryParameter(ge=0)] = 0,
     limit: Limit = LIMIT,
 ) -> Page[ChangeRow]:

@@ -11,8 +11,9 @@ from arkwright.control.people import NewPassword, PersonFields, PersonSpec, Pers
 from arkwright.control.personal_tokens import TokenSpec
 from arkwright.control.routes.call import LIMIT, After, Call, Limit
 from arkwright.control.session import Page
+from arkwright.domain.people import Membership
 from arkwright.store.console_sessions import ConsoleSession
-from arkwright.store.people import Membership, PersonalToken
+from arkwright.store.people import PersonalToken
 
 
 class NewPerson(msgspec.Struct, frozen=True, kw_only=True):
