@@ -11,11 +11,13 @@ from arkwright.cli.options import JsonOption
 from arkwright.cli.price_books import book, books
 from arkwright.cli.price_drafts import activate, diff, discard, draft, drafts, validate
 from arkwright.cli.price_quotes import quote
+from arkwright.cli.price_trials import try_
 from arkwright.cli.target import HERE, TargetOptions
 
 app = App(name="prices", help="The price book.")
 for command in (quote, books, book, draft, drafts, diff, validate, activate, discard):
     app.command(command)
+app.command(try_, name="try")
 _COLUMNS = ("model", "currency", *price_rows.COLUMNS, "valid_from", "id")
 
 

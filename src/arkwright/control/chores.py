@@ -11,7 +11,7 @@ from typing import NamedTuple
 import structlog
 
 from arkwright.basics.errors import ArkwrightError
-from arkwright.control import alert_sender, checks, costs, dunning, invoices, leagues, proofs
+from arkwright.control import alert_sender, checks, costs, dunning, invoices, keys, leagues, proofs
 from arkwright.control.platform import Platform
 
 _TICK_S = 0.5
@@ -29,6 +29,7 @@ class Chore(NamedTuple):
 # A chore is added by a line here.
 CHORES: tuple[Chore, ...] = (
     Chore("leagues", 5.0, leagues.follow),
+    Chore("keys", 5.0, keys.follow),
     Chore("proofs", 60.0, proofs.seal_due),
     Chore("costs", 5.0, costs.follow),
     Chore("alerts", 15.0, alert_sender.watch),

@@ -8,6 +8,7 @@ import structlog
 
 from arkwright.basics.settings import Settings
 from arkwright.control.lease_keeper import LeaseKeeper, Withdrawal
+from arkwright.control.price_trial_runs import Runs
 from arkwright.control.publisher import Publisher
 from arkwright.control.session import Session
 from arkwright.control.settler import Settler
@@ -35,6 +36,7 @@ class Platform:
         self.publisher = publisher
         self.settler = settler
         self.lease_keeper = lease_keeper
+        self.trials = Runs(database)
         self.changed = asyncio.Event()  # The reconciler waits for it.
 
     def session(self, connection: Connection, actor: str) -> Session:

@@ -95,7 +95,7 @@ async def build(connection: Connection, host: str, at_us: int) -> Snapshot:
         Organization(**row._asdict(), discounts=reduced.get(row.id, ()))
         async for row in _queries.organizations(connection)
     ]
-    keys = {row.secret_sha256: _key(row) async for row in _queries.keys(connection)}
+    keys = {row.sha256: _key(row) async for row in _queries.keys(connection)}
     hosts = await limits.hosts(connection, host)
     places = await _places(connection, host, hosts)
     models = await _models(connection, places)
@@ -133,6 +133,7 @@ def _key(row: Any) -> Key:
         expires_at_us,
         row.disabled,
         frozenset(row.service_tiers),
+        frozenset(row.scopes),
     )
 
 

@@ -9,10 +9,13 @@ from arkwright.domain.discounts import Discount
 OrganizationClass = Literal["external", "internal", "test"]
 Billing = Literal["prepaid", "postpaid"]
 Role = Literal["admin", "member", "billing", "auditor"]
+# What a key may be narrowed to: an API each. `models` is the list of them, which changes nothing and costs nothing.
+KeyScope = Literal["chat", "completions", "embeddings", "models"]
 
 ORGANIZATION_CLASSES: tuple[str, ...] = get_args(OrganizationClass)
 BILLING_MODES: tuple[str, ...] = get_args(Billing)
 ROLES: tuple[str, ...] = get_args(Role)
+KEY_SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
 
 
 class Organization(msgspec.Struct, frozen=True):
@@ -41,3 +44,4 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_at_us: int | None = None
     disabled: bool = False
     service_tiers: frozenset[str] = frozenset()  # Of its project, beside the default; empty: what the price names.
+    scopes: frozenset[str] = frozenset()  # APIs that it may call; empty: all.

@@ -17,7 +17,7 @@ KEYS = (
 )  # fmt: skip
 SUMS = (
     "requests", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
-    "image_tokens", "audio_tokens", "video_tokens", "amount_pico",
+    "image_tokens", "audio_tokens", "video_tokens", "amount_pico", "plain_requests",
 )  # fmt: skip
 
 _payer_of, _rest_of = attrgetter(*KEYS[:1]), attrgetter(*KEYS[2:])
@@ -41,8 +41,16 @@ def roll_up(charges: Iterable[Charge]) -> dict[tuple[str | int, ...], list[int]]
         sums[4] += output
         sums[5] += reasoning
         sums[9] += charge.amount_pico
+        sums[10] += _plain(charge)
         if charge.other_counts:
             for at, modality in enumerate(_MODALITIES, 6):
                 sums[at] += charge.other_counts.get(f"{modality}_input_tokens", 0)
                 sums[at] += charge.other_counts.get(f"{modality}_output_tokens", 0)
     return dict(sorted(found.items()))
+
+
+def _plain(charge: Charge) -> bool:
+    """Whether the five counts say all that a price without conditions asks: none beside them, no discount, no cover."""
+    if charge.other_counts or charge.draws:
+        return False
+    return not any("lot" in line or "discount_bp" in line for line in charge.lines)  # Left out at their defaults.

@@ -25,6 +25,7 @@ from arkwright.domain.metering import ONLINE, Circumstances
 from arkwright.domain.pricing import Terms, worst_case
 from arkwright.domain.queueing import TIERS, Tier
 from arkwright.domain.tenancy import Key, Organization
+from arkwright.gateway import scopes
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.holds import SLICE_TOKENS, SLICE_TOKENS_MIN, Hold
 from arkwright.gateway.limits import Coverage, Limits, refused
@@ -98,11 +99,14 @@ class Refused(NamedTuple):
 
 def authenticate(state: State, exchange: Exchange) -> Principal:
     """Raises Unauthenticated (401) or Forbidden (403). Never repeats the key it was shown."""
-    return principal_of(state, exchange.header(b"authorization"))
+    principal = principal_of(state, exchange.header(b"authorization"))
+    if principal.key.scopes:
+        scopes.check(principal.key, exchange.path)
+    return principal
 
 
 def principal_of(state: State, authorization: bytes | None) -> Principal:
-    """The same, by the header's value."""
+    """Who it is, by the header's value; whether they may call an API is asked of `scopes`."""
     principal = state.recognized.get(authorization)
     if principal is None:
         principal = _recognize(state, authorization)

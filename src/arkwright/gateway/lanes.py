@@ -21,7 +21,7 @@ from arkwright.domain import journal as records
 from arkwright.domain.catalog import Target
 from arkwright.domain.metering import Usage
 from arkwright.domain.pricing import ChargeLine, PriceVersion, Terms, Unpriced, rate
-from arkwright.gateway import pump
+from arkwright.gateway import pump, scopes
 from arkwright.gateway.admission import Admitted, Principal, Wanted, principal_of
 from arkwright.gateway.connection import DRAIN_IDLE_S, Connection
 from arkwright.gateway.endpoints import chat
@@ -125,6 +125,7 @@ class Policy:
         """None where a request has to be looked at in Python, whatever the reason."""
         try:
             principal = principal_of(self._worker.state, authorization)
+            scopes.check(principal.key, scopes.CHAT)
             route = resolve(self._worker.state, principal, called.decode(), "chat")
             return self._lane(principal, route, authorization, called)
         except (ArkwrightError, UnicodeDecodeError):  # It is told in words by who finds it again.

@@ -50,7 +50,11 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """Without its secret, of which `hint` is the last four characters. `models` empty: every model."""
+    """Without its secret, of which `hint` is the last four characters. `models` empty: every model.
+
+    `scopes` empty: every API. `person`: whose it is, by login. `former_hint`: of the secret that it had before, where
+    that works, too, `former_until`.
+    """
 
     id: str
     organization_id: str
@@ -62,6 +66,12 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     disabled: bool
     created_at: datetime
+    scopes: list[str] = []
+    person_id: str | None = None
+    person: str | None = None
+    made_by: str = ""
+    former_hint: str | None = None
+    former_until: datetime | None = None
 
 
 class AdminKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +167,11 @@ async def delete_member(connection: Connection, member: Member) -> None:
 
 async def key(connection: Connection, organization_id: str, key_id: str) -> ApiKey | None:
     return _key(await _queries.key_by_id(connection, organization_id=organization_id, id=key_id))
+
+
+async def key_locked(connection: Connection, organization_id: str, key_id: str) -> ApiKey | None:
+    """As it is now; until the end of the transaction nobody else changes it."""
+    return _key(await _queries.key_locked(connection, organization_id=organization_id, id=key_id))
 
 
 async def key_anywhere(connection: Connection, key_id: str) -> ApiKey | None:

@@ -48,19 +48,19 @@ COPY charge (
 INSERT INTO usage_hourly (
     organization_id, hour, project_id, key_id, model, target, currency, usage_source, organization_class, industry,
     endpoint, requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
-    image_tokens, audio_tokens, video_tokens, amount_pico
+    image_tokens, audio_tokens, video_tokens, amount_pico, plain_requests
 )
 SELECT
     given.organization_id, timestamptz 'epoch' + given.started_us * interval '1 microsecond', given.project_id,
     given.key_id, given.model, given.target, given.currency, given.usage_source, given.organization_class,
     given.industry, given.endpoint, given.requests, given.input_tokens, given.cached_input_tokens,
     given.cache_write_tokens, given.output_tokens, given.reasoning_tokens, given.image_tokens, given.audio_tokens,
-    given.video_tokens, given.amount_pico
+    given.video_tokens, given.amount_pico, given.plain_requests
 FROM jsonb_to_recordset(:usage::jsonb) AS given (
     organization_id text, started_us bigint, project_id text, key_id text, model text, target text, currency text,
     usage_source text, organization_class text, industry text, endpoint text, requests bigint, input_tokens bigint,
     cached_input_tokens bigint, cache_write_tokens bigint, output_tokens bigint, reasoning_tokens bigint,
-    image_tokens bigint, audio_tokens bigint, video_tokens bigint, amount_pico numeric
+    image_tokens bigint, audio_tokens bigint, video_tokens bigint, amount_pico numeric, plain_requests bigint
 )
 ON CONFLICT (
     organization_id, hour, project_id, key_id, model, target, currency, usage_source, organization_class, industry,
@@ -75,7 +75,8 @@ ON CONFLICT (
     image_tokens = usage_hourly.image_tokens + excluded.image_tokens,
     audio_tokens = usage_hourly.audio_tokens + excluded.audio_tokens,
     video_tokens = usage_hourly.video_tokens + excluded.video_tokens,
-    amount_pico = usage_hourly.amount_pico + excluded.amount_pico;
+    amount_pico = usage_hourly.amount_pico + excluded.amount_pico,
+    plain_requests = usage_hourly.plain_requests + excluded.plain_requests;
 
 -- name: count_voids!
 INSERT INTO void_hourly (hour, organization_id, model, target, status, requests)

@@ -6,9 +6,15 @@ SELECT id, name, class AS class_, industry, billing, currency, lease_row, disabl
 FROM organization LEFT JOIN dunning ON dunning.organization_id = organization.id;
 
 -- name: keys
-SELECT api_key.secret_sha256, api_key.id, api_key.organization_id, api_key.project_id, api_key.models,
-       api_key.expires_at, api_key.disabled, project.service_tiers
-FROM api_key JOIN project ON project.id = api_key.project_id;
+-- By each secret that a key has or had; one that it had is told of for a day more, so that it is called expired.
+SELECT secret.sha256, api_key.id, api_key.organization_id, api_key.project_id, api_key.models,
+       least(api_key.expires_at, secret.expires_at) AS expires_at, api_key.disabled, project.service_tiers, api_key.scopes
+FROM (
+    SELECT id AS key_id, secret_sha256 AS sha256, NULL::timestamptz AS expires_at FROM api_key
+    UNION ALL
+    SELECT key_id, secret_sha256, expires_at FROM former_secret WHERE expires_at > now() - interval '1 day'
+) AS secret
+JOIN api_key ON api_key.id = secret.key_id JOIN project ON project.id = api_key.project_id;
 
 -- name: models
 SELECT model.id, model.name, model.kind, model.upstream_name, model.context_tokens, model.max_output_tokens,
