@@ -25,7 +25,7 @@ FORMER_SHOWN = 20
 
 
 class RotationSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`overlap_s`: how long the secret of now works on, a day unless said; 0: it ends at once, and so does any before."""
+    """`overlap_s`: how long the secret of now works on, a day unless said; 0: it and any before end at once."""
 
     overlap_s: int = OVERLAP_S
 

@@ -133,8 +133,8 @@ async def _try(connection: Connection, run: Run) -> None:
     asked = sum(piece.used.requests for piece in pieces if piece.after_pico is None)
     if asked > CHARGES_MAX:
         raise InvalidInput(
-            f"{asked} requests of {run.span.name} have to be looked at one by one, and a trial looks at {CHARGES_MAX} at"
-            " most: choose a shorter period, or one customer",
+            f"{asked} requests of {run.span.name} have to be looked at one by one, and a trial looks at {CHARGES_MAX}"
+            " at most: choose a shorter period, or one customer",
             param="period",
         )
     names = await tenancy.organization_names(connection, [piece.used.organization_id for piece in pieces])

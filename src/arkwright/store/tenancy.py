@@ -171,7 +171,8 @@ async def key(connection: Connection, organization_id: str, key_id: str) -> ApiK
 
 async def key_locked(connection: Connection, organization_id: str, key_id: str) -> ApiKey | None:
     """As it is now; until the end of the transaction nobody else changes it."""
-    return _key(await _queries.key_locked(connection, organization_id=organization_id, id=key_id))
+    await _queries.key_lock(connection, organization_id=organization_id, id=key_id)
+    return await key(connection, organization_id, key_id)
 
 
 async def key_anywhere(connection: Connection, key_id: str) -> ApiKey | None:

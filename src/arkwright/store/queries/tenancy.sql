@@ -85,17 +85,10 @@ LEFT JOIN LATERAL (
 ) AS former ON true
 WHERE api_key.organization_id = :organization_id AND api_key.id = :id;
 
--- name: key_locked^
--- Until the end of the transaction nobody else changes it.
-SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
-       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at, api_key.scopes, api_key.person_id,
-       person.login AS person, api_key.made_by, former.hint AS former_hint, former.expires_at AS former_until
-FROM api_key JOIN project ON project.id = api_key.project_id LEFT JOIN person ON person.id = api_key.person_id
-LEFT JOIN LATERAL (
-    SELECT hint, expires_at FROM former_secret
-    WHERE former_secret.key_id = api_key.id AND former_secret.expires_at > now() ORDER BY expires_at DESC LIMIT 1
-) AS former ON true
-WHERE api_key.organization_id = :organization_id AND api_key.id = :id FOR UPDATE OF api_key;
+-- name: key_lock$
+-- Until the end of the transaction nobody else changes it. Read it after this, not with it: whoever waited here sees
+-- what the other has made only in a statement that begins later.
+SELECT id FROM api_key WHERE organization_id = :organization_id AND id = :id FOR UPDATE;
 
 -- name: key_by_secret^
 SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
