@@ -79,11 +79,23 @@ def delete(
 
 @app.command
 def show(
-    organization: OrganizationOption = "default", *, json_output: JsonOption = False, at: TargetOptions = HERE
+    organization: OrganizationOption = "default",
+    *,
+    project: Annotated[str | None, Parameter(help="Only what a request of this project counts in.")] = None,
+    key: Annotated[str | None, Parameter(help="Only what a request with this key counts in.")] = None,
+    endpoint: Annotated[str | None, Parameter(help="And of this endpoint.")] = None,
+    model: Annotated[str | None, Parameter(help="And of this model.")] = None,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
 ) -> None:
     """Show each cap, what is used of it now, what is left, and when it is whole again."""
+    subjects = given({"project": project, "key": key, "endpoint": endpoint, "model": model})
     with at.client() as client:
-        rows = client.get(f"{_path(organization)}/standing")
+        if subjects:
+            found = client.get(f"{_path(organization)}/applying", **subjects)
+            rows = [cap for one in found for cap in one["caps"]]
+        else:
+            rows = client.get(f"{_path(organization)}/standing")
     tables.show(rows, json_output=json_output, columns=_STANDING, empty="No limits.")
 
 

@@ -204,6 +204,11 @@ async def _reservations(connection: Connection, owner: Organization) -> list[Row
     return rows
 
 
+def price_as_file(price: Row) -> str:
+    """One price as `apply` and drafts take it."""
+    return _entry("prices", price).lstrip()
+
+
 _RowsOf = Callable[[Connection, Organization], Awaitable[list[Row]]]
 _BEFORE_ENDPOINTS: dict[str, _RowsOf] = {"projects": _projects, "members": _members}
 _AFTER_ENDPOINTS: dict[str, _RowsOf] = {

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from psycopg.errors import UniqueViolation
 
 from arkwright.basics.errors import Conflict, InvalidInput
 from arkwright.basics.ids import new_api_key, new_id, secret_sha256
@@ -187,9 +188,11 @@ async def follow(platform: Platform) -> None:
 
 
 async def create(
-    session: Session, organization: Organization, spec: KeySpec, *, person_id: str | None = None
+    session: Session, organization: Organization, spec: KeySpec, *, person_id: str | None = None, id: str = ""
 ) -> Change:
-    """The change holds the secret, once. `person_id`: whose it is. Raises Conflict when a given secret is in use."""
+    """The change holds the secret, once. `person_id`: whose it is. `id`: one that a form had ready, so that sent twice
+    it makes one key. Raises Conflict when that is there already, or a given secret is in use.
+    """
     if isinstance(spec.secret, str):
         secret = _checked_secret(spec.secret)
         digest = secret_sha256(secret)
@@ -202,7 +205,7 @@ async def create(
     now = datetime.now(UTC)
     key = _checked(
         ApiKey(
-            id=new_id("key"),
+            id=id or new_id("key"),
             organization_id=organization.id,
             project_id=project.id,
             project=project.name,
@@ -222,7 +225,10 @@ async def create(
             f"expires_at {key.expires_at.isoformat()} has passed: a new key would never work", param="expires_at"
         )
     await _refuse_unknown(session.connection, organization, key.models)
-    await tenancy.insert_key(session.connection, key, secret_sha256(secret))
+    try:
+        await tenancy.insert_key(session.connection, key, secret_sha256(secret))
+    except UniqueViolation:  # Nobody else draws the same.
+        raise Conflict("this key was made already; its secret was shown then, once", param="id") from None
     told = secret if spec.secret is UNSET else None  # What the operator gave needs no telling.
     return await _record(session, organization, None, key, told)
 

@@ -5,7 +5,7 @@ Law: a limit is of one subject, and a subject has one limit; setting it again ch
 
 import time
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -15,6 +15,7 @@ from arkwright.basics.errors import Conflict, InvalidInput, NotFound
 from arkwright.basics.ids import new_id
 from arkwright.basics.money import decimal_from_pico, pico_from_decimal
 from arkwright.control import endpoints, keys, projects
+from arkwright.control.platform import Platform
 from arkwright.control.session import Change, Page, Session, given, missing, page, record
 from arkwright.domain import limits as windows
 from arkwright.domain.limits import BUDGET_MAX_PICO, CAP_MAX, DAY_US, ENDPOINTS, Limit, Scope
@@ -77,6 +78,58 @@ class CapStanding(msgspec.Struct, frozen=True, kw_only=True):
     held: str
     left: str
     resets_at: datetime | None
+
+
+class LimitStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit and its caps, each with what counts against it now."""
+
+    limit: LimitView
+    caps: list[CapStanding]
+
+
+class Subjects(msgspec.Struct, kw_only=True):
+    """What a request would be of: by name or id; what is left empty is not looked at."""
+
+    project: str = ""
+    key: str = ""
+    endpoint: str = ""
+    model: str = ""
+
+
+async def standings(
+    platform: Platform, organization: Organization, *, person_id: str | None = None, after: str = "", limit: int
+) -> Page[LimitStanding]:
+    """Every limit of an organization, page by page; to a person only those of keys that are their own."""
+    async with platform.reading() as connection:
+        found = await limits.page_shown(connection, organization.id, person_id, after=after, limit=limit + 1)
+        hosts = await limits.hosts(connection, platform.lease_keeper.host)
+    shown = page([_Found(one.id, one) for one in found], limit)
+    told = [_standing(platform, one.limit, hosts) for one in shown.data]
+    return Page(told, shown.has_more, shown.last_id)
+
+
+async def applying(platform: Platform, organization: Organization, subjects: Subjects) -> list[LimitStanding]:
+    """All that a request of these would be counted in. Raises NotFound, or InvalidInput for what is not there."""
+    asked: list[tuple[Scope, str]] = []
+    async with platform.reading() as connection:
+        for scope in SUBJECTS:
+            if reference := getattr(subjects, scope):
+                found, subject, _ = await _subject(connection, organization, LimitSpec(**{scope: reference}))
+                asked.append((found, subject))
+                if scope == "key" and not subjects.project:  # A key is of a project, and counts there.
+                    asked.append(("project", (await keys.get(connection, organization, subject)).project_id))
+        rows = await limits.limits_of(connection, organization.id, asked)
+        hosts = await limits.hosts(connection, platform.lease_keeper.host)
+    return [_standing(platform, one, hosts) for one in rows]
+
+
+class _Found(NamedTuple):
+    id: str
+    limit: Limit
+
+
+def _standing(platform: Platform, limit: Limit, hosts: int) -> LimitStanding:
+    return LimitStanding(limit=shown(limit), caps=standing(platform.words.limits, limit, hosts))
 
 
 async def listing(connection: Connection, organization: Organization, after: str, limit: int) -> Page[LimitView]:

@@ -1,5 +1,6 @@
 """Limits in PostgreSQL, and what the ledger has against each budget."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -27,6 +28,27 @@ async def limits(
     """Of one organization, or of all."""
     rows = _queries.limit_page(
         connection, organization_id=organization_id, scope=None, subject=None, after=after, limit=limit
+    )
+    return [_limit(row) async for row in rows]
+
+
+async def page_shown(
+    connection: Connection, organization_id: str, person_id: str | None, *, after: str, limit: int
+) -> list[Limit]:
+    """Of one organization; `person_id`: of keys only those that are this person's."""
+    rows = _queries.limits_shown(
+        connection, organization_id=organization_id, person_id=person_id, after=after, limit=limit
+    )
+    return [_limit(row) async for row in rows]
+
+
+async def limits_of(connection: Connection, organization_id: str, subjects: Sequence[tuple[Scope, str]]) -> list[Limit]:
+    """Of the organization as a whole, and of these things in it."""
+    rows = _queries.limits_of(
+        connection,
+        organization_id=organization_id,
+        scopes=[scope for scope, _ in subjects],
+        subjects=[subject for _, subject in subjects],
     )
     return [_limit(row) async for row in rows]
 

@@ -232,3 +232,29 @@ async def _used(admin: Admin, amount_pico: int) -> None:
             " 'engine', 1, 1, 0, 0, 1, 0, %s FROM organization WHERE name = 'acme'",
             (amount_pico,),
         )
+
+
+async def test_the_limits_that_apply_to_a_request_are_told_and_no_others(admin: Admin) -> None:
+    await admin.apply(FILE)
+    await admin.post("/organizations", {"name": "rival"})
+
+    async def applying(**asked: Any) -> list[str]:
+        found = await admin.get("/organizations/acme/limits/applying", **asked)
+        assert all(one["caps"] and one["caps"][0]["limit"] == one["limit"]["id"] for one in found)
+        return sorted(one["limit"]["scope"] for one in found)
+
+    assert await applying() == ["organization"]
+    assert await applying(key="k") == ["key", "organization"]
+    assert await applying(project="web", model="m") == ["model", "organization", "project"]
+    assert await applying(key="k", endpoint="embeddings", model="m") == ["endpoint", "key", "model", "organization"]
+    assert await applying(endpoint="completions") == ["organization"]
+    await admin.call("GET", "/organizations/acme/limits/applying", expect=404, key="nobody's")
+    key = (await admin.get("/organizations/acme/keys"))["data"][0]["id"]
+    await admin.call("GET", "/organizations/rival/limits/applying", expect=404, key=key)
+
+
+async def test_a_key_counts_in_its_project_too(admin: Admin) -> None:
+    await admin.apply(FILE)
+    made = await admin.post("/organizations/acme/keys", {"name": "w", "project": "web"})
+    found = await admin.get("/organizations/acme/limits/applying", key=made["key"]["id"])
+    assert sorted(one["limit"]["scope"] for one in found) == ["organization", "project"]

@@ -199,7 +199,7 @@ async def test_what_makes_no_sense_is_refused(books: Books, fields: dict[str, An
     for number in (1, 2):
         await draft_of(books, flat(random.Random(number)), f"draft_{number}")
     await draft_of(books, (Rule("input", 1), Rule("input", 2), Rule("output", 1)), "draft_3")
-    asked = {"drafts": ["draft_1"], "since": SINCE, "until": UNTIL} | fields
+    asked: dict[str, Any] = {"drafts": ["draft_1"], "since": SINCE, "until": UNTIL} | fields
     with pytest.raises(InvalidInput, match=said):
         await price_trials.start(books.platform, "test", TrialSpec(**asked))
 

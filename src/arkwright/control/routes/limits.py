@@ -1,10 +1,10 @@
 """/organizations/{organization}/limits"""
 
 from litestar import delete, get, put
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from arkwright.control import limits, organizations
-from arkwright.control.limits import CapStanding, LimitSpec, LimitView
+from arkwright.control.limits import CapStanding, LimitSpec, LimitStanding, LimitView, Subjects
 from arkwright.control.routes.call import LIMIT, After, Call, Limit
 from arkwright.control.session import Page
 from arkwright.store import limits as store
@@ -37,6 +37,22 @@ async def delete_limit(call: Call, organization: FromPath[str], limit: FromPath[
         await limits.delete(session, owner, await limits.get(session.connection, owner, limit))
 
 
+@get("/organizations/{organization:str}/limits/applying")
+async def applying_limits(
+    call: Call,
+    organization: FromPath[str],
+    project: FromQuery[str] = "",
+    key: FromQuery[str] = "",
+    endpoint: FromQuery[str] = "",
+    model: FromQuery[str] = "",
+) -> list[LimitStanding]:
+    """The limits that a request of this key, endpoint and model would be counted in, and how they stand."""
+    async with call.reading() as connection:
+        owner = await organizations.get(connection, organization)
+    subjects = Subjects(project=project, key=key, endpoint=endpoint, model=model)
+    return await limits.applying(call.platform, owner, subjects)
+
+
 @get("/organizations/{organization:str}/limits/standing")
 async def show_limits(call: Call, organization: FromPath[str]) -> list[CapStanding]:
     """Every cap, and what counts against it now."""
@@ -48,4 +64,4 @@ async def show_limits(call: Call, organization: FromPath[str]) -> list[CapStandi
     return [cap for limit in found for cap in limits.standing(words, limit, hosts)]
 
 
-ROUTES = [list_limits, set_limit, delete_limit, show_limits]
+ROUTES = [list_limits, set_limit, delete_limit, applying_limits, show_limits]

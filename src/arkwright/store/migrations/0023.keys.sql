@@ -32,6 +32,8 @@ CREATE TABLE key_use (
     model        text NOT NULL
 ) WITH (fillfactor = 70);
 
+CREATE INDEX usage_limit_organization ON usage_limit (organization_id, id);
+
 -- What a page of keys has spent this month. Its columns never change, so that adding to an hour touches no index.
 CREATE INDEX usage_hourly_key ON usage_hourly (key_id, hour);
 CREATE INDEX usage_hourly_model ON usage_hourly (model, hour);

@@ -13,6 +13,33 @@ WHERE (:organization_id::text IS NULL OR usage_limit.organization_id = :organiza
   AND usage_limit.id > :after
 ORDER BY usage_limit.id LIMIT :limit;
 
+-- name: limits_shown
+-- Of an organization, page by page; to a person only those of keys that are their own.
+SELECT usage_limit.id, usage_limit.organization_id, usage_limit.row, usage_limit.scope, usage_limit.subject,
+       coalesce(project.name, nullif(api_key.name, ''), '…' || api_key.hint, usage_limit.subject) AS name,
+       usage_limit.requests_per_minute, usage_limit.tokens_per_minute, usage_limit.concurrent_requests,
+       usage_limit.budget_daily_pico, usage_limit.budget_monthly_pico
+FROM usage_limit
+LEFT JOIN project ON usage_limit.scope = 'project' AND project.id = usage_limit.subject
+LEFT JOIN api_key ON usage_limit.scope = 'key' AND api_key.id = usage_limit.subject
+WHERE usage_limit.organization_id = :organization_id AND usage_limit.id > :after
+  AND (:person_id::text IS NULL OR usage_limit.scope <> 'key' OR api_key.person_id = :person_id::text)
+ORDER BY usage_limit.id LIMIT :limit;
+
+-- name: limits_of
+-- Of the organization as a whole, and of these subjects of it.
+SELECT usage_limit.id, usage_limit.organization_id, usage_limit.row, usage_limit.scope, usage_limit.subject,
+       coalesce(project.name, nullif(api_key.name, ''), '…' || api_key.hint, usage_limit.subject) AS name,
+       usage_limit.requests_per_minute, usage_limit.tokens_per_minute, usage_limit.concurrent_requests,
+       usage_limit.budget_daily_pico, usage_limit.budget_monthly_pico
+FROM usage_limit
+LEFT JOIN project ON usage_limit.scope = 'project' AND project.id = usage_limit.subject
+LEFT JOIN api_key ON usage_limit.scope = 'key' AND api_key.id = usage_limit.subject
+WHERE usage_limit.organization_id = :organization_id
+  AND (usage_limit.scope, usage_limit.subject)
+      IN (SELECT 'organization', '' UNION ALL SELECT * FROM unnest(:scopes::text[], :subjects::text[]))
+ORDER BY usage_limit.id;
+
 -- name: limit_insert$
 INSERT INTO usage_limit (id, organization_id, scope, subject, requests_per_minute, tokens_per_minute,
                          concurrent_requests, budget_daily_pico, budget_monthly_pico)
