@@ -110,7 +110,16 @@ async def published(database: Database) -> dict[str, float]:
             "worker_mib": (psutil.Process().memory_info().rss - before) / _MIB}  # fmt: skip
 
 
-async def measure(url: str, count: int, rounds: int) -> dict[str, Any]:
+def show(pages_ms: dict[str, list[float]]) -> None:
+    rows = [
+        [name, f"{statistics.median(times):.1f}", f"{statistics.quantiles(times, n=20)[-1]:.1f}", f"{max(times):.1f}"]
+        for name, times in pages_ms.items()
+    ]
+    sys.stdout.write(table(["a page of 50 keys", "median ms", "p95 ms", "most ms"], rows) + "\n")
+    sys.stdout.flush()
+
+
+async def measure(url: str, count: int, rounds: int, *, quiet: bool) -> dict[str, Any]:
     database = Database(url)
     await database.open()
     try:
@@ -122,6 +131,8 @@ async def measure(url: str, count: int, rounds: int) -> dict[str, Any]:
         async with await database.connect() as connection:
             await connection.execute("VACUUM ANALYZE")
         times = await pages(database, count, rounds)
+        if not quiet:
+            show(times)
         return {"pages": times, "snapshot": await published(database)}
     finally:
         await database.close()
@@ -140,17 +151,12 @@ def main() -> None:
         server.start()
         try:
             migrate(server.url)
-            found = asyncio.run(measure(server.url, given.keys, given.rounds))
+            found = asyncio.run(measure(server.url, given.keys, given.rounds, quiet=given.json))
         finally:
             server.stop()
     if given.json:
         sys.stdout.write(json.dumps(found) + "\n")
         return
-    rows = [
-        [name, f"{statistics.median(times):.1f}", f"{statistics.quantiles(times, n=20)[-1]:.1f}", f"{max(times):.1f}"]
-        for name, times in found["pages"].items()
-    ]
-    sys.stdout.write(table(["a page of 50 keys", "median ms", "p95 ms", "most ms"], rows) + "\n")
     sys.stdout.write("".join(f"{name}: {value:.1f}\n" for name, value in found["snapshot"].items()))
 
 

@@ -25,9 +25,13 @@ FORMER_SHOWN = 20
 
 
 class RotationSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`overlap_s`: how long the secret of now works on, a day unless said; 0: it and any before end at once."""
+    """`overlap_s`: how long the secret of now works on, a day unless said; 0: it and any before end at once.
+
+    `expected_hint`: how the secret ends that is to be replaced; where it ends otherwise by now, nothing is done.
+    """
 
     overlap_s: int = OVERLAP_S
+    expected_hint: str = ""
 
 
 async def rotate(session: Session, organization: Organization, key: ApiKey, spec: RotationSpec) -> Change:
@@ -40,6 +44,8 @@ async def rotate(session: Session, organization: Organization, key: ApiKey, spec
     now = datetime.now(UTC)
     if before.expires_at is not None and before.expires_at <= now:
         raise Conflict("this key has expired; give it a later end before it is rotated, or make another", param="key")
+    if spec.expected_hint and spec.expected_hint != before.hint:
+        raise Conflict(f"this key was rotated meanwhile; its secret ends in …{before.hint} by now", param="key")
     if spec.overlap_s and before.former_until is not None:
         raise Conflict(
             f"the secret before (…{before.former_hint}) works until {before.former_until:%Y-%m-%dT%H:%M:%SZ}, and no"

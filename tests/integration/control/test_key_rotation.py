@@ -100,6 +100,14 @@ async def test_without_overlap_everything_before_ends_at_once(owner: Admin) -> N
         assert secret not in error["message"]
 
 
+async def test_sent_twice_it_rotates_once(owner: Admin) -> None:
+    key, old = await made(owner)
+    body = {"overlap_s": 0, "expected_hint": old[-4:]}
+    await owner.post(f"/organizations/acme/keys/{key}/rotate", body)
+    error = await owner.refused("POST", f"/organizations/acme/keys/{key}/rotate", body, 409)
+    assert "rotated meanwhile" in error["message"]
+
+
 async def test_two_rotations_at_once_make_one(owner: Admin) -> None:
     key, _ = await made(owner)
     path = f"/admin/v1/organizations/acme/keys/{key}/rotate"
