@@ -65,7 +65,7 @@ async def named(
         "organization_id": organization_id,
         "prefix": prefix,
         "beyond": _BEYOND,
-        "after_name": after.name if after else "",
+        "after_name": after.name if after else prefix,
         "after_id": after.id if after else "",
         "limit": limit,
     }
@@ -92,7 +92,7 @@ async def hinted(
         person_id=person_id,
         prefix=prefix,
         beyond=_BEYOND,
-        after_hint=after.hint if after else "",
+        after_hint=after.hint if after else prefix,
         after_id=after.id if after else "",
         limit=limit,
     )

@@ -24,7 +24,8 @@ WHERE api_key.organization_id = :organization_id AND api_key.person_id = :person
 ORDER BY api_key.id DESC LIMIT :limit;
 
 -- name: named
--- By the beginning of their names, in the order of names; :beyond is behind everything that begins so.
+-- By the beginning of their names, in the order of names: behind the last one that was shown, or the prefix itself, and
+-- before :beyond, which is behind everything that begins so. One bound from below alone, so that the index begins there.
 SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
        api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at, api_key.scopes, api_key.person_id,
        person.login AS person, api_key.made_by, former.hint AS former_hint, former.expires_at AS former_until
@@ -34,7 +35,7 @@ LEFT JOIN LATERAL (
     WHERE former_secret.key_id = api_key.id AND former_secret.expires_at > now() ORDER BY expires_at DESC LIMIT 1
 ) AS former ON true
 WHERE api_key.organization_id = :organization_id
-  AND lower(api_key.name) COLLATE "C" >= lower(:prefix) AND lower(api_key.name) COLLATE "C" < lower(:prefix) || :beyond
+  AND lower(api_key.name) COLLATE "C" < lower(:prefix) || :beyond
   AND (lower(api_key.name) COLLATE "C", api_key.id) > (lower(:after_name), :after_id)
 ORDER BY lower(api_key.name) COLLATE "C", api_key.id LIMIT :limit;
 
@@ -48,7 +49,7 @@ LEFT JOIN LATERAL (
     WHERE former_secret.key_id = api_key.id AND former_secret.expires_at > now() ORDER BY expires_at DESC LIMIT 1
 ) AS former ON true
 WHERE api_key.organization_id = :organization_id AND api_key.person_id = :person_id
-  AND lower(api_key.name) COLLATE "C" >= lower(:prefix) AND lower(api_key.name) COLLATE "C" < lower(:prefix) || :beyond
+  AND lower(api_key.name) COLLATE "C" < lower(:prefix) || :beyond
   AND (lower(api_key.name) COLLATE "C", api_key.id) > (lower(:after_name), :after_id)
 ORDER BY lower(api_key.name) COLLATE "C", api_key.id LIMIT :limit;
 
@@ -65,7 +66,7 @@ LEFT JOIN LATERAL (
 WHERE api_key.organization_id = :organization_id
   AND (:person_id::text IS NULL OR api_key.person_id = :person_id::text)
   AND NOT starts_with(lower(api_key.name), lower(:prefix))
-  AND api_key.hint COLLATE "C" >= :prefix AND api_key.hint COLLATE "C" < :prefix || :beyond
+  AND api_key.hint COLLATE "C" < :prefix || :beyond
   AND (api_key.hint COLLATE "C", api_key.id) > (:after_hint, :after_id)
 ORDER BY api_key.hint COLLATE "C", api_key.id LIMIT :limit;
 
