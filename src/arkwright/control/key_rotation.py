@@ -65,7 +65,7 @@ async def end_overlap(session: Session, organization: Organization, key: ApiKey)
     """The former secret works no more. Nothing changes where none does."""
     before = await _locked(session.connection, organization, key)
     if not await store.end_former(session.connection, before.id):
-        return await _record(session, organization, before, {"secret": f"…{before.hint}"})
+        return await _record(session, organization, before, {"secret": f"…{before.hint}"})  # Nothing to be noted.
     after = {"secret": f"…{before.hint}", "former": f"…{before.former_hint}", "former_until": "ended"}
     return await _record(session, organization, before, after)
 
@@ -86,8 +86,9 @@ async def _locked(connection: Connection, organization: Organization, key: ApiKe
 async def _record(
     session: Session, organization: Organization, key: ApiKey, after: dict[str, str], secret: str | None = None
 ) -> Change:
-    before = {"secret": f"…{key.hint}"}
+    whose = {"organization": organization.name}
+    before = whose | {"secret": f"…{key.hint}"}
     if key.former_hint is not None and key.former_until is not None:
         before |= {"former": f"…{key.former_hint}", "former_until": key.former_until.isoformat()}
     name = f"{organization.name}/{key.project}/{key.name or '…' + key.hint}"
-    return await record(session, "key", name, id=key.id, before=before, after=after, secret=secret)
+    return await record(session, "key", name, id=key.id, before=before, after=whose | after, secret=secret)

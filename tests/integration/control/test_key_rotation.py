@@ -124,7 +124,7 @@ async def test_it_is_audited_without_a_secret_and_another_tenants_key_is_not_the
     async with owner.platform.reading() as connection:
         rows = await (await connection.execute("SELECT * FROM audit_log ORDER BY id DESC LIMIT 1")).fetchall()
     assert rows[0].action == "key.update"
-    assert rows[0].before == {"secret": f"…{old[-4:]}"}
+    assert rows[0].before == {"organization": "acme", "secret": f"…{old[-4:]}"}
     assert rows[0].after["former"] == f"…{old[-4:]}"
     assert old not in str(rows)
     assert new not in str(rows)
