@@ -14,6 +14,7 @@ app = App(
     name="deployments", help="Models on this platform's own machines: what is desired, what is there, and why not."
 )
 _COLUMNS = ("name", "engine", "source", "desired", "state", "gap", "options")
+ReplicaOption = Annotated[str | None, Parameter(help="This replica alone, by its id.")]
 Option = Annotated[list[str] | None, Parameter(name="--option", negative="", help="NAME=VALUE; repeat it.")]
 
 
@@ -55,7 +56,7 @@ def set_(
     source: Annotated[str | None, Parameter(help="A name in the model list, or file:, hf:, pypi:.")] = None,
     engine: str | None = None,
     option: Option = None,
-    desired: Annotated[str | None, Parameter(help="running or stopped.")] = None,
+    desired: Annotated[str | None, Parameter(help="running, draining or stopped.")] = None,
     json_output: JsonOption = False,
     at: TargetOptions = HERE,
 ) -> None:
@@ -63,6 +64,36 @@ def set_(
     body = given({"engine": engine, "source": source, "options": options(option), "desired": desired})
     with at.client() as client:
         _show([client.put(f"/deployments/{segment(name)}", body)], json_output)
+
+
+@app.command
+def start(
+    name: str, *, replica: ReplicaOption = None, json_output: JsonOption = False, at: TargetOptions = HERE
+) -> None:
+    """Let it run and take requests."""
+    _wish("running", name, replica, json_output, at)
+
+
+@app.command
+def drain(
+    name: str, *, replica: ReplicaOption = None, json_output: JsonOption = False, at: TargetOptions = HERE
+) -> None:
+    """Let it take no new request, and finish those it has; it stays loaded."""
+    _wish("draining", name, replica, json_output, at)
+
+
+@app.command
+def stop(
+    name: str, *, replica: ReplicaOption = None, json_output: JsonOption = False, at: TargetOptions = HERE
+) -> None:
+    """End its processes at once; drain it first where requests are under way."""
+    _wish("stopped", name, replica, json_output, at)
+
+
+def _wish(desired: str, name: str, replica: str | None, json_output: bool, at: TargetOptions) -> None:
+    path = f"/deployments/{segment(name)}" + (f"/replicas/{segment(replica)}" if replica is not None else "")
+    with at.client() as client:
+        _show([client.patch(path, {"desired": desired})], json_output)
 
 
 @app.command

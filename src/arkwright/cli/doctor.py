@@ -20,13 +20,15 @@ from arkwright.basics import settings as settings_module
 from arkwright.basics.errors import ArkwrightError
 from arkwright.basics.settings import Settings
 from arkwright.cli import inspection
+from arkwright.cli.client import Client
 from arkwright.cli.options import EXIT_FAILED, EXIT_OK, DataDirOption, JsonOption
+from arkwright.domain import problems
+from arkwright.domain.problems import Facts, Problem
 from arkwright.host import leftovers, lifeline, lock, ports
 from arkwright.host.lifeline import SupervisorState
 from arkwright.store import health
 from arkwright.store.quarantine import Quarantine
 
-DISK_FREE_MIN = 2 * 1024**3
 SYNC_SLOW_US = 50_000
 CLOCK_APART_US = 2_000_000
 
@@ -76,11 +78,8 @@ def _directory(patient: Patient) -> Iterator[Finding]:
         yield Finding("directory", "wrong", f"{place} is not writable", "set --data-dir to a directory of yours")
     for path in {place, _existing(patient.settings.model_store_path)}:
         free = shutil.disk_usage(path).free
-        words = f"{free / 1024**3:.1f} GiB free at {path}"
-        if free < DISK_FREE_MIN:
-            yield Finding("disk", "wrong", words, "free some space: a full disk stops the journal, and so all requests")
-        else:
-            yield Finding("disk", "ok", words)
+        full = [_finding("disk", each) for each in problems.full(Facts(disk_free=free, disk=str(path)))]
+        yield from full or [Finding("disk", "ok", f"{free / 1024**3:.1f} GiB free at {path}")]
 
 
 def _port(patient: Patient) -> Iterator[Finding]:
@@ -205,6 +204,33 @@ def _damages(quarantine: Quarantine) -> Iterator[Finding]:
         yield Finding("journal", "wrong", words, mend)
 
 
+# What other checks here tell as well, and in more detail.
+_TOLD_BY_OTHERS = {"disk-full", "books-differ", "journal-damaged", "no-gateway", "gateway-not-ready"}
+
+
+def _platform(patient: Patient) -> Iterator[Finding]:
+    """What a running platform knows of itself; where it can't be asked, another check says so."""
+    if not patient.running:
+        return
+    try:
+        with Client.local(patient.settings.paths) as client:
+            told = client.get("/problems")
+    except ArkwrightError:
+        return
+    mine = [each for each in told if each["rule"] not in _TOLD_BY_OTHERS]
+    for each in mine:
+        state: Literal["warning", "wrong"] = "wrong" if each["level"] == "firing" else "warning"
+        why = f": {each['why']}" if each["why"] else ""
+        yield Finding("platform", state, f"{each['what']}{why}", each["mend"])
+    if not mine:
+        yield Finding("platform", "ok", "nothing that the platform knows of is wrong")
+
+
+def _finding(check: str, problem: Problem) -> Finding:
+    state: Literal["warning", "wrong"] = "wrong" if problem.level == "firing" else "warning"
+    return Finding(check, state, str(problem.what), f"{problem.mend} {problem.why}".strip())
+
+
 def _engine(patient: Patient) -> Iterator[Finding]:
     if importlib.util.find_spec("xllamacpp") is None:
         yield Finding(
@@ -279,5 +305,5 @@ def _existing(path: Path) -> Path:
 
 
 CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
-    _directory, _port, _processes, _control, _database, _books, _journal, _engine, _native, _clock, _secrets,
+    _directory, _port, _processes, _control, _database, _books, _platform, _journal, _engine, _native, _clock, _secrets,
 )  # fmt: skip

@@ -14,12 +14,11 @@ import msgspec
 from arkwright.basics.errors import ArkwrightError
 from arkwright.basics.paths import DataDir
 from arkwright.basics.settings import Settings
-from arkwright.cli import replicas
-from arkwright.cli.replicas import ReplicaView
-from arkwright.host import lifeline, lock, ports, supervisor_client
+from arkwright.host import lifeline, lock, ports, replicas, supervisor_client
 from arkwright.host.leases import LeaseWords
 from arkwright.host.lifeline import SupervisorState
 from arkwright.host.lock import Holder
+from arkwright.host.replicas import ReplicaView
 from arkwright.host.supervisor import ProcessInfo
 from arkwright.store import health
 from arkwright.store.embedded import EmbeddedPostgres

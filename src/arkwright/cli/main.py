@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reload": ("arkwright.cli.reload:reload", "New gateway workers take over; no request fails for it."),
     "status": ("arkwright.cli.status:status", "Show what runs, and whether it is ready."),
     "top": ("arkwright.cli.top:top", "What passes through the gateway now, by model and replica."),
+    "logs": ("arkwright.cli.logs:logs", "What the processes of the platform wrote, and write now."),
     "doctor": ("arkwright.cli.doctor:doctor", "Look for what is wrong, and say how to mend it."),
     "apply": ("arkwright.cli.apply:apply", "Bring a platform to what a TOML file declares."),
     "export": ("arkwright.cli.export:export", "Write a platform's set-up as such a file, without secrets."),

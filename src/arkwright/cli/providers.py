@@ -50,6 +50,24 @@ def set_(
 
 
 @app.command
+def start(name: str, *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
+    """Let requests go there."""
+    _wish("running", name, json_output, at)
+
+
+@app.command
+def stop(name: str, *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
+    """Let no new request go there; what is under way is finished."""
+    _wish("stopped", name, json_output, at)
+
+
+def _wish(desired: str, name: str, json_output: bool, at: TargetOptions) -> None:
+    with at.client() as client:
+        answer = client.patch(f"/providers/{segment(name)}", {"desired": desired})
+    tables.show(answer, json_output=json_output, columns=_COLUMNS)
+
+
+@app.command
 def delete(name: str, *, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
     """Delete a provider that serves no model."""
     with at.client() as client:

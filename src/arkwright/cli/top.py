@@ -19,7 +19,7 @@ from arkwright.basics import settings
 from arkwright.basics.errors import Unavailable
 from arkwright.cli.options import EXIT_OK, JsonOption
 from arkwright.cli.target import HERE, TargetOptions
-from arkwright.cli.traffic_rates import Families, Row, View, view
+from arkwright.domain.traffic import Families, Row, View, view
 from arkwright.host import metric_boards
 from arkwright.wire import prometheus
 

@@ -3,6 +3,7 @@
 A deployment's view says what was observed too, and why the two differ.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,10 +13,13 @@ from msgspec import UNSET, UnsetType
 from arkwright import engines
 from arkwright.basics.errors import Conflict, InvalidInput
 from arkwright.basics.ids import new_id
+from arkwright.basics.saying import NOTHING, Said
 from arkwright.basics.settings import Settings
 from arkwright.control.session import Change, Page, Session, given, missing, page, record, word
+from arkwright.domain.deployments import DesiredState, ReplicaState, Standing, gap
+from arkwright.domain.traffic import Passing
 from arkwright.store import catalog, endpoints
-from arkwright.store.catalog import Deployment, DesiredState, Replica, ReplicaState
+from arkwright.store.catalog import Deployment, Replica
 from arkwright.store.database import Connection
 from arkwright.store.weights import ModelStore
 
@@ -36,16 +40,23 @@ class DeploymentSpec(DeploymentFields, kw_only=True, forbid_unknown_fields=True,
 
 
 class ReplicaView(msgspec.Struct, frozen=True, kw_only=True):
+    """`desired`: of this one; its deployment's holds where that is stricter. `passing`: what the gateways of this host
+    see of it now; None where they have not told. `capacity` 0: its engine has not said how many it takes at once.
+    """
+
     id: str
     host: str
     url: str
     state: ReplicaState
     last_error: str
     observed_at: datetime
+    desired: DesiredState = "running"
+    capacity: int = 0
+    passing: Passing | None = None
 
 
 class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
-    """`gap`: why what runs is not what is desired; empty when it is."""
+    """`gap`: why what runs is not what is desired; empty when it is. `why`: the same, to be told in other languages."""
 
     id: str
     name: str
@@ -56,6 +67,7 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
     gap: str
     replicas: list[ReplicaView]
     created_at: datetime
+    why: Said = NOTHING
 
 
 async def get(connection: Connection, reference: str) -> Deployment:
@@ -64,6 +76,10 @@ async def get(connection: Connection, reference: str) -> Deployment:
     if found is None:
         raise missing("deployment", reference)
     return found
+
+
+class ReplicaFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    desired: DesiredState
 
 
 class LogView(msgspec.Struct, frozen=True):
@@ -80,14 +96,17 @@ async def logs(settings: Settings, connection: Connection, reference: str, lines
     return LogView(str(driver.log_file(deployment.id)), driver.logs(deployment.id, lines))
 
 
-async def observed(connection: Connection, reference: str) -> DeploymentView:
+async def observed(connection: Connection, reference: str, passing: Mapping[str, Passing] = {}) -> DeploymentView:
+    """`passing`: what the gateways see, by the id of a replica."""
     deployment = await get(connection, reference)
-    return _shown(deployment, await catalog.replicas(connection, deployment.id))
+    return _shown(deployment, await catalog.replicas(connection, deployment.id), passing)
 
 
-async def listing(connection: Connection, after: str, limit: int) -> Page[DeploymentView]:
+async def listing(
+    connection: Connection, after: str, limit: int, passing: Mapping[str, Passing] = {}
+) -> Page[DeploymentView]:
     rows = await catalog.deployments(connection, after=after, limit=limit + 1)
-    return page([_shown(row, await catalog.replicas(connection, row.id)) for row in rows], limit)
+    return page([_shown(row, await catalog.replicas(connection, row.id), passing) for row in rows], limit)
 
 
 async def create(session: Session, spec: DeploymentSpec) -> Change:
@@ -105,6 +124,17 @@ async def ensure(session: Session, spec: DeploymentSpec) -> Change:
     """Create it or bring it to what the spec says."""
     found = await catalog.deployment(session.connection, spec.name)
     return await _insert(session, spec) if found is None else await _update(session, found, spec)
+
+
+async def update_replica(session: Session, reference: str, replica_id: str, fields: ReplicaFields) -> Change:
+    """Start, drain or stop one replica by itself. Raises NotFound."""
+    deployment = await get(session.connection, reference)
+    found = [one for one in await catalog.replicas(session.connection, deployment.id) if one.id == replica_id]
+    if not found:
+        raise missing("replica", replica_id)
+    await catalog.wish_replica(session.connection, replica_id, fields.desired)
+    before, after = ({"deployment": deployment.name, "desired": wish} for wish in (found[0].desired, fields.desired))
+    return await record(session, "replica", replica_id, id=replica_id, before=before, after=after)
 
 
 async def delete(session: Session, reference: str) -> Change:
@@ -148,6 +178,8 @@ async def _update(session: Session, before: Deployment, fields: DeploymentFields
     after = _checked(msgspec.structs.replace(before, **wanted))
     if after != before:
         await catalog.update_deployment(session.connection, after)
+    if after.desired == "running" != before.desired:  # Who starts a deployment means all of it.
+        await catalog.wish_replicas(session.connection, before.id, "running")
     return await record(session, "deployment", before.name, id=before.id, before=view(before), after=view(after))
 
 
@@ -161,7 +193,14 @@ def _checked(deployment: Deployment) -> Deployment:
     return msgspec.structs.replace(deployment, options=options)
 
 
-def _shown(deployment: Deployment, replicas: list[Replica]) -> DeploymentView:
+def _shown(deployment: Deployment, replicas: list[Replica], passing: Mapping[str, Passing]) -> DeploymentView:
+    why = gap(
+        deployment.desired,
+        [
+            Standing(one.desired, one.state, one.last_error, passing[one.id].in_flight if one.id in passing else None)
+            for one in replicas
+        ],
+    )
     return DeploymentView(
         id=deployment.id,
         name=deployment.name,
@@ -169,7 +208,8 @@ def _shown(deployment: Deployment, replicas: list[Replica]) -> DeploymentView:
         source=deployment.source,
         options=deployment.options,
         desired=deployment.desired,
-        gap=_gap(deployment, replicas),
+        gap=str(why),
+        why=why,
         replicas=[
             ReplicaView(
                 id=replica.id,
@@ -178,19 +218,11 @@ def _shown(deployment: Deployment, replicas: list[Replica]) -> DeploymentView:
                 state=replica.state,
                 last_error=replica.last_error,
                 observed_at=replica.observed_at,
+                desired=replica.desired,
+                capacity=replica.capacity,
+                passing=passing.get(replica.id),
             )
             for replica in replicas
         ],
         created_at=deployment.created_at,
     )
-
-
-def _gap(deployment: Deployment, replicas: list[Replica]) -> str:
-    if deployment.desired == "stopped":
-        running = [replica for replica in replicas if replica.state not in ("stopped", "failed")]
-        return f"{len(running)} still stopping" if running else ""
-    if any(replica.state == "ready" for replica in replicas):
-        return ""
-    if not replicas:
-        return "no replica has been started yet"
-    return "; ".join(f"{replica.state}: {replica.last_error or 'no word yet'}" for replica in replicas)

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from arkwright.basics.money import decimal_from_pico
+from arkwright.control.health import Behind
 from arkwright.control.platform import Platform
 from arkwright.host.metric_boards import Families
 from arkwright.store import feeds, observed
@@ -59,6 +60,8 @@ class ControlMetrics:
         for row in rows:
             self._charges[(row.model, row.currency, row.usage_source)] += row.charges
             self._pico[(row.model, row.currency)] += row.amount_pico
+            charged = self._platform.health.charged_pico
+            charged[row.currency] = charged.get(row.currency, 0) + int(row.amount_pico)
             for kind in _TOKENS:
                 self._tokens[(row.model, kind)] += getattr(row, f"{kind}_tokens")
 
@@ -102,6 +105,7 @@ class ControlMetrics:
         now = time.monotonic()
         self._behind_since = (self._behind_since or now) if behind else None
         seconds = 0.0 if self._behind_since is None else now - self._behind_since
+        self._platform.health.behind = Behind(behind, seconds)
         return {
             "arkwright_settlement_lag_bytes gauge": [_series("arkwright_settlement_lag_bytes", behind)],
             "arkwright_settlement_lag_seconds gauge": [_series("arkwright_settlement_lag_seconds", f"{seconds:.1f}")],

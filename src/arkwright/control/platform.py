@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from arkwright.basics.settings import Settings
+from arkwright.control.health import Health
 from arkwright.control.lease_keeper import LeaseKeeper, Withdrawal
 from arkwright.control.price_trial_runs import Runs
 from arkwright.control.publisher import Publisher
@@ -37,6 +38,7 @@ class Platform:
         self.settler = settler
         self.lease_keeper = lease_keeper
         self.trials = Runs(database)
+        self.health = Health(settings.paths.run / "metrics")
         self.changed = asyncio.Event()  # The reconciler waits for it.
 
     def session(self, connection: Connection, actor: str) -> Session:

@@ -156,6 +156,7 @@ class _Process:
                 ("webhooks", Sender(platform).run),
                 ("alerts", AlertSender(platform).run),
                 ("metrics", ControlMetrics(platform, host).run),
+                ("health", platform.health.run),
                 ("telemetry", Telemetry(platform, host).run),
                 ("answers", lambda: answers.run(self._settings)),
             )

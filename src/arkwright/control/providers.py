@@ -12,19 +12,23 @@ from arkwright.basics.errors import Conflict, InvalidInput
 from arkwright.basics.ids import new_id
 from arkwright.control.session import Change, Page, Session, missing, page, record, word
 from arkwright.store import catalog, endpoints
-from arkwright.store.catalog import Provider
+from arkwright.store.catalog import Provider, ProviderDesired
 from arkwright.store.database import Connection
 
 API_KEY_LENGTH_MAX = 4096
 
 
 class ProviderFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A field left out stays as it is; `options` replaces all options; `api_key` empty: the upstream asks for none."""
+    """A field left out stays as it is; `options` replaces all options; `api_key` empty: the upstream asks for none.
+
+    `desired` stopped: no new request goes there; what is under way is finished.
+    """
 
     kind: str | UnsetType = UNSET
     base_url: str | UnsetType = UNSET
     api_key: str | UnsetType = UNSET
     options: dict[str, Any] | UnsetType = UNSET
+    desired: ProviderDesired | UnsetType = UNSET
 
 
 class ProviderSpec(ProviderFields, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -41,6 +45,7 @@ class ProviderView(msgspec.Struct, frozen=True, kw_only=True):
     has_api_key: bool
     options: dict[str, Any]
     created_at: datetime
+    desired: ProviderDesired = "running"
 
 
 async def get(connection: Connection, reference: str) -> Provider:
@@ -65,6 +70,7 @@ def shown(provider: Provider) -> ProviderView:
         has_api_key=bool(provider.sealed_key),
         options=provider.options,
         created_at=provider.created_at,
+        desired=provider.desired,
     )
 
 
@@ -107,6 +113,7 @@ def view(provider: Provider) -> dict[str, Any]:
         "base_url": provider.base_url,
         "api_key": "(set)" if provider.sealed_key else "",
         "options": provider.options,
+        "desired": provider.desired,
     }
 
 
@@ -146,6 +153,7 @@ def _merged(session: Session, before: Provider, fields: ProviderFields) -> Provi
         kind=name,
         base_url=kind.base_url(before.base_url if isinstance(fields.base_url, UnsetType) else fields.base_url),
         options=kind.options(options),
+        desired=before.desired if isinstance(fields.desired, UnsetType) else fields.desired,
         sealed_key=before.sealed_key
         if isinstance(fields.api_key, UnsetType)
         else _sealed(session, before, fields.api_key),

@@ -111,6 +111,7 @@ async def build(connection: Connection, host: str, at_us: int) -> Snapshot:
         lots=await lots.usable(connection, at_us),
         reservations=await reservations.usable(connection, at_us, rows=limit_words.ROWS),
         endpoints=await _endpoints(connection, places, models),
+        draining=places.draining,
     )
 
 
@@ -138,15 +139,20 @@ def _key(row: Any) -> Key:
 
 
 class _Places(NamedTuple):
-    """Whatever serves: providers by id, ready replicas by the id of their deployment. `hosts`: how many share them."""
+    """Whatever serves: providers by id, ready replicas by the id of their deployment. `hosts`: how many share them.
+
+    `draining`: what takes no new request; it is in none of the others.
+    """
 
     providers: dict[str, Any]
     replicas: dict[str, list[Any]]
     hosts: int
+    draining: tuple[Target, ...] = ()
 
     def of_model(self, row: Any) -> tuple[Target, ...]:
         if row.provider_id is not None:
-            return (_provider_target(self.providers[row.provider_id], row.upstream_name, self.hosts),)
+            provider = self.providers.get(row.provider_id)
+            return (_provider_target(provider, row.upstream_name, self.hosts),) if provider is not None else ()
         return tuple(_replica_target(one, row.upstream_name) for one in self.replicas.get(row.deployment_id, ()))
 
     def of(self, place: Place, upstream_name: str) -> tuple[Target, ...]:
@@ -171,9 +177,19 @@ class _Places(NamedTuple):
 
 async def _places(connection: Connection, host: str, hosts: int) -> _Places:
     replicas: dict[str, list[Any]] = {}
+    draining: list[Target] = []
     async for row in _queries.ready_replicas(connection, host=host):
-        replicas.setdefault(row.deployment_id, []).append(row)
-    return _Places({row.id: row async for row in _queries.providers(connection)}, replicas, hosts)
+        if row.draining:
+            draining.append(_replica_target(row, row.name))
+        else:
+            replicas.setdefault(row.deployment_id, []).append(row)
+    accounts: dict[str, Any] = {}
+    async for row in _queries.providers(connection):
+        if row.draining:
+            draining.append(_provider_target(row, row.name, hosts))
+        else:
+            accounts[row.id] = row
+    return _Places(accounts, replicas, hosts, tuple(draining))
 
 
 async def _models(connection: Connection, places: _Places) -> dict[str, tuple[Model, str]]:

@@ -17,10 +17,11 @@ from arkwright.basics.errors import ArkwrightError
 from arkwright.basics.ids import new_id
 from arkwright.control.platform import Platform
 from arkwright.control.pulls import Pulls
+from arkwright.domain.deployments import ReplicaState, stricter
 from arkwright.engines.deployments import Capabilities, Deployment, Endpoint
 from arkwright.host import supervisor_client
 from arkwright.store import catalog
-from arkwright.store.catalog import Replica, ReplicaState
+from arkwright.store.catalog import Replica
 
 HURRY_S = 0.1  # While something is starting.
 REST_S = 1.0
@@ -68,7 +69,7 @@ class Reconciler:
         if loop.time() < not_before:
             return replica.state if replica else "stopped"
         try:
-            if deployment.desired == "stopped":
+            if stricter(deployment.desired, replica.desired if replica else "running") == "stopped":
                 state = await self._stop(deployment, replica)
             else:
                 state = await self._start(deployment, replica or await self._new_replica(deployment))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from arkwright.domain.catalog import Model
+from arkwright.domain.catalog import Model, Target
 from arkwright.domain.endpoints import Endpoint
 from arkwright.domain.key_table import KeyTable, Packed, pack
 from arkwright.domain.limits import Limit
@@ -32,6 +32,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     reservations: tuple[Reservation, ...] = ()  # Of now and to come.
     endpoints: dict[str, Endpoint] = {}  # By id.
     packed_keys: Packed = Packed()  # How `keys` are written; a snapshot in memory has them in `keys` alone.
+    draining: tuple[Target, ...] = ()  # They get no new request, and finish what they have; no model leads to them.
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -33,6 +33,7 @@ class State:
         self.keys: Mapping[bytes, Key] = snapshot.keys
         self.models: dict[str, Model] = snapshot.models
         self.endpoints: dict[str, Endpoint] = snapshot.endpoints
+        self.draining = snapshot.draining
         self.hosts = snapshot.hosts
         self.limits: dict[str, list[Limit]] = {}  # By organization.
         for limit in snapshot.limits:
@@ -56,7 +57,8 @@ class State:
             self._prices.setdefault((price.model, price.currency), []).append(price)
 
     def targets(self) -> Iterator[Target]:
-        """All that requests may be sent to; some more than once."""
+        """All that requests may be sent to, or are still under way at; some more than once."""
+        yield from self.draining
         for model in self.models.values():
             yield from model.targets
         for endpoint in self.endpoints.values():

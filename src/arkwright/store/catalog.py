@@ -7,12 +7,12 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from arkwright.domain.catalog import ModelKind
+from arkwright.domain.deployments import DesiredState, ReplicaState
 from arkwright.store.database import Connection, load_queries
 
 _queries = load_queries("catalog")
 
-DesiredState = Literal["running", "stopped"]
-ReplicaState = Literal["starting", "ready", "failed", "stopped"]
+ProviderDesired = Literal["running", "stopped"]
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +23,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     sealed_key: bytes
     options: dict[str, Any]
     created_at: datetime
+    desired: ProviderDesired = "running"  # stopped: it gets no new request.
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +46,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str
     observed_at: datetime
     capacity: int = 0  # How many requests it takes at once; 0: nobody has asked its engine yet.
+    desired: DesiredState = "running"  # Of this one; see `domain/deployments.stricter`.
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +136,16 @@ async def move_replica(connection: Connection, replica_id: str, url: str, sealed
 async def size_replica(connection: Connection, replica_id: str, capacity: int) -> None:
     """How many requests it takes at once."""
     await _queries.replica_size(connection, id=replica_id, capacity=capacity)
+
+
+async def wish_replica(connection: Connection, replica_id: str, desired: DesiredState) -> None:
+    """What is wanted of this one, whatever is wanted of its deployment."""
+    await _queries.replica_wish(connection, id=replica_id, desired=desired)
+
+
+async def wish_replicas(connection: Connection, deployment_id: str, desired: DesiredState) -> None:
+    """The same of all of a deployment."""
+    await _queries.replicas_wish(connection, deployment_id=deployment_id, desired=desired)
 
 
 async def doubt_replicas(connection: Connection, host: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from arkwright.cli import traffic_rates
+from arkwright.domain import traffic
 from arkwright.domain.catalog import Target
 from arkwright.domain.metering import Usage
 from arkwright.gateway.charging import Served
@@ -37,7 +37,7 @@ def pass_through(metrics: Metrics, target: Target, times: int, ttft_us: int = 20
         metrics.answered(200)
 
 
-def read(*workers: Metrics) -> traffic_rates.Families:
+def read(*workers: Metrics) -> traffic.Families:
     told = [worker.families(connections=3, in_flight=2, snapshot_version=1) for worker in workers]
     return prometheus.parse(render(told).decode())
 
@@ -53,7 +53,7 @@ def test_rates_are_what_came_between_the_readings_of_all_workers() -> None:
     two.breaker(WEST, "open")
     two.answered(429)
     two.errored("rate_limit_exceeded")
-    seen = traffic_rates.view(before, read(one, two), 2.0)
+    seen = traffic.view(before, read(one, two), 2.0)
     assert (seen.requests_per_s, seen.tokens_per_s, seen.input_tokens_per_s) == (15.0, 750.0, 150.0)
     assert (seen.refused_per_s, seen.failed_per_s, seen.errors) == (0.5, 0.0, {"rate_limit_exceeded": 0.5})
     assert (seen.workers, seen.workers_ready, seen.in_flight, seen.connections) == (2, 2, 4, 6)
@@ -73,14 +73,14 @@ def test_a_worker_that_began_anew_counts_from_nothing() -> None:
     pass_through(old, EAST, 1000)
     new = Metrics(0)
     pass_through(new, EAST, 5)
-    seen = traffic_rates.view(read(old), read(new), 1.0)
+    seen = traffic.view(read(old), read(new), 1.0)
     assert seen.requests_per_s == 5.0
     assert seen.rows[0].tokens_per_s == 250.0
 
 
 def test_silence_has_no_quantiles() -> None:
     quiet = Metrics(0)
-    seen = traffic_rates.view(read(quiet), read(quiet), 1.0)
+    seen = traffic.view(read(quiet), read(quiet), 1.0)
     assert (seen.requests_per_s, seen.ttft_p50_ms, seen.rows) == (0.0, None, [])
 
 

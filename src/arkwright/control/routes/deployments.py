@@ -6,7 +6,7 @@ from litestar import delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from arkwright.control import deployments
-from arkwright.control.deployments import DeploymentFields, DeploymentSpec, DeploymentView, LogView
+from arkwright.control.deployments import DeploymentFields, DeploymentSpec, DeploymentView, LogView, ReplicaFields
 from arkwright.control.routes.call import LIMIT, After, Call, Limit
 from arkwright.control.session import Page, given
 
@@ -16,7 +16,7 @@ Lines = Annotated[int, QueryParameter(description="How many of the last lines.",
 @get("/deployments")
 async def list_deployments(call: Call, after: After = "", limit: Limit = LIMIT) -> Page[DeploymentView]:
     async with call.reading() as connection:
-        return await deployments.listing(connection, after, limit)
+        return await deployments.listing(connection, after, limit, call.platform.health.passing())
 
 
 @post("/deployments")
@@ -29,7 +29,7 @@ async def create_deployment(call: Call, data: JSONBody[DeploymentSpec]) -> Deplo
 @get("/deployments/{deployment:str}")
 async def get_deployment(call: Call, deployment: FromPath[str]) -> DeploymentView:
     async with call.reading() as connection:
-        return await deployments.observed(connection, deployment)
+        return await deployments.observed(connection, deployment, call.platform.health.passing())
 
 
 @get("/deployments/{deployment:str}/logs")
@@ -53,6 +53,16 @@ async def update_deployment(call: Call, deployment: FromPath[str], data: JSONBod
         return await deployments.observed(session.connection, change.id)
 
 
+@patch("/deployments/{deployment:str}/replicas/{replica:str}")
+async def update_replica(
+    call: Call, deployment: FromPath[str], replica: FromPath[str], data: JSONBody[ReplicaFields]
+) -> DeploymentView:
+    """Start, drain or stop one replica by itself."""
+    async with call.changing() as session:
+        await deployments.update_replica(session, deployment, replica, data)
+        return await deployments.observed(session.connection, deployment)
+
+
 @delete("/deployments/{deployment:str}")
 async def delete_deployment(call: Call, deployment: FromPath[str]) -> None:
     async with call.changing() as session:
@@ -66,5 +76,6 @@ ROUTES = [
     get_deployment_logs,
     ensure_deployment,
     update_deployment,
+    update_replica,
     delete_deployment,
 ]

@@ -1,19 +1,21 @@
 -- Providers, deployments, replicas, models.
 
 -- name: provider_by_reference^
-SELECT id, name, kind, base_url, sealed_key, options, created_at
+SELECT id, name, kind, base_url, sealed_key, options, created_at, desired
 FROM provider WHERE id = :reference OR name = :reference;
 
 -- name: provider_page
-SELECT id, name, kind, base_url, sealed_key, options, created_at
+SELECT id, name, kind, base_url, sealed_key, options, created_at, desired
 FROM provider WHERE id > :after ORDER BY id LIMIT :limit;
 
 -- name: provider_insert!
-INSERT INTO provider (id, name, kind, base_url, sealed_key, options)
-VALUES (:id, :name, :kind, :base_url, :sealed_key, :options);
+INSERT INTO provider (id, name, kind, base_url, sealed_key, options, desired)
+VALUES (:id, :name, :kind, :base_url, :sealed_key, :options, :desired);
 
 -- name: provider_update!
-UPDATE provider SET kind = :kind, base_url = :base_url, sealed_key = :sealed_key, options = :options WHERE id = :id;
+UPDATE provider SET kind = :kind, base_url = :base_url, sealed_key = :sealed_key, options = :options,
+    desired = :desired
+WHERE id = :id;
 
 -- name: provider_delete!
 DELETE FROM provider WHERE id = :id;
@@ -37,11 +39,11 @@ UPDATE deployment SET engine = :engine, source = :source, options = :options, de
 DELETE FROM deployment WHERE id = :id;
 
 -- name: replicas_of_deployment
-SELECT id, deployment_id, host, url, sealed_key, state, last_error, observed_at, capacity
+SELECT id, deployment_id, host, url, sealed_key, state, last_error, observed_at, capacity, desired
 FROM replica WHERE deployment_id = :deployment_id ORDER BY id;
 
 -- name: replicas_of_host
-SELECT id, deployment_id, host, url, sealed_key, state, last_error, observed_at, capacity
+SELECT id, deployment_id, host, url, sealed_key, state, last_error, observed_at, capacity, desired
 FROM replica WHERE host = :host ORDER BY id;
 
 -- name: replica_insert!
@@ -57,6 +59,12 @@ UPDATE replica SET url = :url, sealed_key = :sealed_key WHERE id = :id;
 
 -- name: replica_size!
 UPDATE replica SET capacity = :capacity WHERE id = :id AND capacity <> :capacity;
+
+-- name: replica_wish!
+UPDATE replica SET desired = :desired WHERE id = :id AND desired <> :desired;
+
+-- name: replicas_wish!
+UPDATE replica SET desired = :desired WHERE deployment_id = :deployment_id AND desired <> :desired;
 
 -- name: replicas_doubt!
 -- A new life of this host: nothing that was ready is, until it is seen to be.

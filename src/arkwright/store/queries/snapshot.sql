@@ -22,11 +22,14 @@ SELECT model.id, model.name, model.kind, model.upstream_name, model.context_toke
 FROM model ORDER BY model.name;
 
 -- name: providers
-SELECT id, name, kind, base_url, sealed_key, options FROM provider;
+SELECT id, name, kind, base_url, sealed_key, options, desired <> 'running' AS draining FROM provider;
 
 -- name: ready_replicas
 -- Of one host: an engine listens on the loopback of its own.
 SELECT replica.id, replica.deployment_id, replica.url, replica.sealed_key, replica.capacity,
-       deployment.name, deployment.engine, deployment.options
+       deployment.name, deployment.engine, deployment.options,
+       deployment.desired = 'draining' OR replica.desired = 'draining' AS draining
 FROM replica JOIN deployment ON deployment.id = replica.deployment_id
-WHERE replica.host = :host AND replica.state = 'ready' AND deployment.desired = 'running' ORDER BY replica.id;
+WHERE replica.host = :host AND replica.state = 'ready'
+    AND deployment.desired <> 'stopped' AND replica.desired <> 'stopped'
+ORDER BY replica.id;

@@ -3,13 +3,13 @@
 import os
 from pathlib import Path
 
-from arkwright.cli import replicas
-from arkwright.cli.replicas import ReplicaView
 from arkwright.domain.catalog import Target
 from arkwright.domain.routing import Affinity
 from arkwright.gateway.fleet import Fleet, Outcome, replica_families
 from arkwright.gateway.metrics import Metrics
+from arkwright.host import replicas
 from arkwright.host.metric_boards import Board
+from arkwright.host.replicas import ReplicaView
 
 ONE, TWO = Target("rep_1", "llama", "http://one", "m"), Target("rep_2", "llama", "http://two", "m")
 

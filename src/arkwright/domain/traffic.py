@@ -11,6 +11,7 @@ from arkwright.wire import prometheus
 from arkwright.wire.prometheus import Family, Sample
 
 Families = Mapping[str, Family]
+_CAREFUL = ("open", "half_open", "closed")
 _NO_FAILURES = frozenset({"served", "outrun", "cancelled"})  # Of the replica; see `domain/journal.Outcome`.
 
 
@@ -25,7 +26,7 @@ class Row(msgspec.Struct, frozen=True):
     errors_per_s: float  # Attempts at the replica that did not serve.
     ttft_p50_ms: float | None
     ttft_p95_ms: float | None
-    load: float  # Outstanding tokens, as the choice of replicas counts them.
+    load: float  # Requests under way, as the choice of replicas counts them.
     breaker: str  # Empty: never heard of.
 
 
@@ -83,6 +84,52 @@ def view(before: Families, after: Families, seconds: float) -> View:
         rows=_rows(reading),
         errors={name: rate for name, rate in told.items() if rate},
     )
+
+
+def attempts(families: Families) -> dict[tuple[str, str], int]:
+    """By the id of a replica or a provider and an outcome: how many there were since the workers began."""
+    found: dict[tuple[str, str], int] = {}
+    family = families.get("arkwright_attempts_total")
+    for sample in family.samples if family is not None else ():
+        key = sample.labels["replica"].partition("/")[0], sample.labels["outcome"]
+        found[key] = found.get(key, 0) + int(sample.value)
+    return found
+
+
+def failed_share_bp(seen: View) -> int | None:
+    """Answers of 5xx among requests, in basis points; None where nothing passed."""
+    whole = seen.requests_per_s + seen.failed_per_s
+    return round(seen.failed_per_s * 10_000 / whole) if whole else None
+
+
+class Passing(msgspec.Struct, frozen=True):
+    """One replica or provider, whatever it serves. `breaker` empty: no gateway has heard of it."""
+
+    in_flight: int = 0
+    requests_per_s: float = 0.0
+    tokens_per_s: float = 0.0
+    errors_per_s: float = 0.0
+    ttft_p50_ms: float | None = None
+    ttft_p95_ms: float | None = None
+    breaker: str = ""
+
+
+def by_target(seen: View) -> dict[str, Passing]:
+    """By the id of a replica or a provider; of several models, the slowest first token is told."""
+    found: dict[str, Passing] = {}
+    for row in seen.rows:
+        name = row.replica.partition("/")[0]  # A provider's own model is a target of its own.
+        one = found.get(name, Passing())
+        found[name] = Passing(
+            in_flight=max(one.in_flight, int(row.load)),
+            requests_per_s=round(one.requests_per_s + row.requests_per_s, 3),
+            tokens_per_s=round(one.tokens_per_s + row.tokens_per_s, 3),
+            errors_per_s=max(one.errors_per_s, row.errors_per_s),  # Told of the replica, with each of its models.
+            ttft_p50_ms=max((x for x in (one.ttft_p50_ms, row.ttft_p50_ms) if x is not None), default=None),
+            ttft_p95_ms=max((x for x in (one.ttft_p95_ms, row.ttft_p95_ms) if x is not None), default=None),
+            breaker=next((state for state in _CAREFUL if state in (one.breaker, row.breaker)), ""),
+        )
+    return found
 
 
 class _Between:
@@ -144,7 +191,7 @@ def _rows(reading: _Between) -> list[Row]:
 def _worst(states: list[Sample]) -> str:
     """Workers judge each for itself; the most careful one is shown."""
     told = {sample.labels["state"] for sample in states}
-    return next((state for state in ("open", "half_open", "closed") if state in told), "")
+    return next((state for state in _CAREFUL if state in told), "")
 
 
 def _ms(histogram: Iterable[Sample], share: float) -> float | None:
