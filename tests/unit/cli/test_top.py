@@ -85,7 +85,7 @@ def test_silence_has_no_quantiles() -> None:
 
 
 @contextmanager
-def traffic(data_dir: Path) -> Iterator[None]:
+def some_traffic(data_dir: Path) -> Iterator[None]:
     """A worker that serves on, as far as its board tells."""
     (data_dir / "run").mkdir(parents=True)
     metrics, board, stopped = Metrics(0), Board(data_dir / "run" / "metrics", 0), threading.Event()
@@ -116,7 +116,7 @@ def clean() -> dict[str, str]:
 
 
 def test_one_look_is_a_document_or_a_table(tmp_path: Path) -> None:
-    with traffic(tmp_path):
+    with some_traffic(tmp_path):
         asked = ["--data-dir", str(tmp_path), "--interval", "0.5"]
         done = subprocess.run(command("--json", *asked), env=clean(), capture_output=True, check=True, timeout=60)
         seen: dict[str, Any] = json.loads(done.stdout)
@@ -136,7 +136,7 @@ def test_nothing_running_is_told(tmp_path: Path) -> None:
 
 
 def test_on_a_terminal_it_follows_and_leaves_the_screen_as_it_was(tmp_path: Path) -> None:
-    with traffic(tmp_path):
+    with some_traffic(tmp_path):
         terminal, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
         before = termios.tcgetattr(theirs)
