@@ -36,6 +36,7 @@ def report(
     ] = False,
     csv: Annotated[bool, Parameter(negative="", help="As CSV.")] = False,
     html: Annotated[bool, Parameter(negative="", help="As a page that stands by itself, with its chart.")] = False,
+    svg: Annotated[bool, Parameter(negative="", help="Its chart, as a picture that stands by itself.")] = False,
     file: Annotated[Path | None, Parameter(name=["--output", "-o"], help="Write it to a file.")] = None,
     parquet: Annotated[
         Path | None,
@@ -45,13 +46,13 @@ def report(
     at: TargetOptions = HERE,
 ) -> int:
     """Show a report. Exit code 1: its reconciliation found a difference."""
-    if csv + html + json_output > 1:
-        raise InvalidInput("--csv, --html and --json are three ways; take one", code="wrong_usage")
+    if csv + html + svg + json_output > 1:
+        raise InvalidInput("--csv, --html, --svg and --json are four ways; take one", code="wrong_usage")
     if name is None:
         return _list(at, json_output=json_output)
     asked = {"by": by, "period": period, "since": moment(since), "until": moment(until), "against": against}
     asked |= {"journals": "true"} if journals else {}
-    form = "csv" if csv else "html" if html else "json"
+    form = "csv" if csv else "html" if html else "svg" if svg else "json"
     if parquet is not None:
         from arkwright.cli import report_files  # With the libraries that it needs, for who asks for it.
 

@@ -20,12 +20,19 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from arkwright import reports
 from arkwright.console.viewer import Locale
 
 _HERE = Path(str(resources.files("arkwright.console")))
 # Reports and what else lower floors say by fixed texts is translated here, too: they only mark.
 _METHODS = [("templates/**.html", "jinja2.ext.babel_extract"), ("**.py", "python")]
 _KEYWORDS: dict[str, Any] = {"_": None, "gettext": None, "ngettext": (1, 2), "say": None}
+# Of the floors below: their own marks (`basics/saying.py`), and the titles of reports' columns and tables.
+_BELOW: dict[str, dict[str, Any]] = {
+    "reports": {"mark": None, "say": None, "Column": (2,), "Table": (2,)},
+    "domain": {"mark": None, "say": None},
+    "control": {"mark": None, "say": None},
+}
 _OPTIONS: dict[str, dict[str, Any]] = {
     "templates/**.html": {"silent": "false", "trimmed": "true", "newstyle_gettext": "true"}
 }
@@ -58,6 +65,14 @@ def translations(locale: Locale) -> gettext.NullTranslations:
 def marked() -> dict[Message, str]:
     """Every text that the sources mark, with the file that has it first."""
     found: dict[Message, str] = {}
+    for folder, keywords in _BELOW.items():
+        for name, _line, message, _comments, _context in extract_from_dir(
+            _HERE.parent / folder, method_map=[("**.py", "python")], keywords=keywords, comment_tags=()
+        ):
+            found.setdefault(_message(message), f"{folder}/{name}")
+    for report in reports.REGISTRY.values():
+        found.setdefault(report.title, f"reports/{report.name}")
+        found.setdefault(report.definition, f"reports/{report.name}")
     for name, _line, message, _comments, _context in extract_from_dir(
         _HERE, method_map=_METHODS, options_map=_OPTIONS, keywords=_KEYWORDS, comment_tags=()
     ):

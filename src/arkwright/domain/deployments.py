@@ -29,24 +29,24 @@ def stricter(one: DesiredState, other: DesiredState) -> DesiredState:
 
 def gap(desired: DesiredState, replicas: Sequence[Standing]) -> Said:
     """Why what runs is not what is desired; nothing when it is."""
-    wanted = [replica._replace(desired=stricter(desired, replica.desired)) for replica in replicas]
     if desired == "stopped":
-        left = sum(replica.state not in ("stopped", "failed") for replica in wanted)
+        left = sum(replica.state not in ("stopped", "failed") for replica in replicas)
         return say("%(count)s still stopping", count=left) if left else NOTHING
     if not replicas:
         return say("no replica has been started yet")
-    if all(replica.desired == "stopped" for replica in wanted):
-        return say("every replica was stopped by itself; start one")
-    if desired == "draining" or all(replica.desired != "running" for replica in wanted):
-        return _draining(wanted)
-    if any(replica.state == "ready" and replica.desired == "running" for replica in wanted):
+    wanted = [replica for replica in replicas if replica.desired == "running"]
+    if desired == "draining" or not wanted:
+        return _withheld(desired, replicas)
+    if any(replica.state == "ready" for replica in wanted):
         return NOTHING
-    told = "; ".join(f"{one.state}: {one.last_error or 'no word yet'}" for one in wanted if one.desired == "running")
-    return as_is(told)
+    return as_is("; ".join(f"{one.state}: {one.last_error or 'no word yet'}" for one in wanted))
 
 
-def _draining(replicas: Sequence[Standing]) -> Said:
-    """Until nothing is under way any more: then it is what was wanted, as far as the gateways tell."""
-    draining = [replica for replica in replicas if replica.desired == "draining" and replica.state != "stopped"]
-    left = sum(replica.in_flight or 0 for replica in draining)
-    return say("it takes no new request; under way: %(count)s", count=left) if left else NOTHING
+def _withheld(desired: DesiredState, replicas: Sequence[Standing]) -> Said:
+    """None takes a new request: as was wanted of the deployment, or only of each replica by itself."""
+    if desired == "running" and all(replica.desired == "stopped" for replica in replicas):
+        return say("every replica was stopped by itself; start one")
+    left = sum(replica.in_flight or 0 for replica in replicas if replica.desired != "stopped")
+    if left:
+        return say("it takes no new request; under way: %(count)s", count=left)
+    return say("every replica drains by itself; start one") if desired == "running" else NOTHING

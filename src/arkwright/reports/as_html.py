@@ -24,7 +24,8 @@ def render(answer: Answer) -> str:
     )
 
 
-def _dates(span: Span) -> str:
+def dates(span: Span) -> str:
+    """`2026-11-01 to before 2026-12-01 UTC`; hours where they are not whole days."""
     form = "%Y-%m-%d" if span.since.hour == span.until.hour == 0 else "%Y-%m-%d %H:%M"
     return f"{span.since.strftime(form)} to before {span.until.strftime(form)} UTC"
 
@@ -36,5 +37,5 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters |= {"dates": _dates}
+_environment.filters |= {"dates": dates}
 _environment.globals |= {"shown": figures.shown}

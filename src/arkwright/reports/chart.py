@@ -7,18 +7,21 @@ import msgspec
 
 from arkwright.domain.rankings import rounded
 from arkwright.reports.figures import shown, units
-from arkwright.reports.report import Answer, Row
+from arkwright.reports.report import Answer, Column, Row
 
 BARS_MAX = 20
 _LABEL_MAX = 34
+_GROWTH = Column("growth", "Growth, %", "change")
 
 
 class Bar(msgspec.Struct, frozen=True):
-    """`length`: 0 to 1000."""
+    """`length`: 0 to 1000. `share` and `growth` in percent, where the table has them."""
 
     label: str
     value: str
     length: int
+    share: str = ""
+    growth: str = ""
 
 
 def bars(answer: Answer) -> list[Bar]:
@@ -31,7 +34,13 @@ def bars(answer: Answer) -> list[Bar]:
     drawn = drawn[:BARS_MAX]
     longest = max((amount for _, amount in drawn), default=0)
     return [
-        Bar(_label(answer.by, row), shown(column, row.get(value)), rounded(amount * 1000, longest) if longest else 0)
+        Bar(
+            _label(answer.by, row),
+            shown(column, row.get(value)),
+            rounded(amount * 1000, longest) if longest else 0,
+            str(row.get("share") or ""),
+            shown(_GROWTH, row["growth"]) if row.get("growth") is not None else "",
+        )
         for row, amount in drawn
     ]
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from arkwright.basics.money import decimal_from_pico
+from arkwright.basics.saying import mark
 from arkwright.domain.ledger import LAYERS, REVENUE
 from arkwright.domain.rankings import growth, percent, ranks, shares
 from arkwright.reports import dimensions, market, reconciling
@@ -15,11 +16,17 @@ from arkwright.store.leagues import Periods, Revenue
 
 _LAYER_OF: dict[str, str] = {account: layer for layer, account in REVENUE.items()}
 _SAID = {
-    "iaas": "IaaS: machine hours",
-    "paas": "PaaS: training, storage, deployments",
-    "maas": "MaaS: model calls",
+    "iaas": mark("IaaS: machine hours"),
+    "paas": mark("PaaS: training, storage, deployments"),
+    "maas": mark("MaaS: model calls"),
 }
-_TITLES = {"layer": "Layer", "customer": "Customer", "model": "Model or service", "class": "Class", "kind": "Posting"}
+_TITLES = {
+    "layer": mark("Layer"),
+    "customer": mark("Customer"),
+    "model": mark("Model or service"),
+    "class": mark("Class"),
+    "kind": mark("Posting"),
+}
 _FIGURES = (
     Column("revenue", "Revenue", "money"),
     Column("currency", "Currency"),
@@ -115,9 +122,9 @@ def _league(by: str, parts: list[_Part]) -> Table:
         for row in _ranked(by, [part for part in parts if part.currency == currency])
     ]
     columns = (Column("rank", "Rank", "rank"), Column(by, _TITLES[by]), *_FIGURES)
-    title = "Revenue" if by == "class" else "Revenue from external customers"
+    title = mark("Revenue") if by == "class" else mark("Revenue from external customers")
     note = (
-        "A share is unknown where a part of the whole is below zero."
+        mark("A share is unknown where a part of the whole is below zero.")
         if any(row["share"] is None for row in rows)
         else ""
     )

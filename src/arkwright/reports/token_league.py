@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from arkwright.basics.errors import InvalidInput
+from arkwright.basics.saying import mark
 from arkwright.domain.rankings import growth, percent, ranks, shares
 from arkwright.reports import dimensions, journals, market, reconciling
 from arkwright.reports.report import Answer, Chart, Check, Column, Found, Question, Report, Row, Table
@@ -23,11 +24,11 @@ _FIGURES = (
 )
 _RANK = Column("rank", "Rank", "rank")
 _TITLES = {
-    "provider": "Provider",
-    "model": "Model",
-    "customer": "Customer",
-    "industry": "Industry",
-    "modality": "Modality",
+    "provider": mark("Provider"),
+    "model": mark("Model"),
+    "customer": mark("Customer"),
+    "industry": mark("Industry"),
+    "modality": mark("Modality"),
 }
 _OTHERS = "(others)"
 
@@ -75,7 +76,7 @@ def of_files(directory: Path, question: Question) -> Answer:
 def unfinished(question: Question) -> list[str]:
     if question.at >= question.period.until:
         return []
-    return ["The period is not over yet: growth is told against a whole one."]
+    return [mark("The period is not over yet: growth is told against a whole one.")]
 
 
 def periods_of(question: Question) -> Periods:
@@ -132,7 +133,9 @@ def classes(sums: list[TokenSum]) -> Table:
         Column("growth", "Growth, %", "change"),
         Column("before", "Tokens before", "tokens"),
     )
-    note = "Shares and ranks are of external customers alone; internal and test traffic is shown here and nowhere else."
+    note = mark(
+        "Shares and ranks are of external customers alone; internal and test traffic is shown here and nowhere else."
+    )
     return Table(name="classes", title="All traffic by class", columns=columns, rows=rows, note=note)
 
 
@@ -151,7 +154,7 @@ async def _reconciled(
         reconciling.tokens("requests", ("the hourly roll-up", hourly), ("the charges", charged.requests)),
     ]
     if question.journal_dir is None:
-        return checks, ["The journals were too long to be read along; --journals reads them."]
+        return checks, [mark("The journals were too long to be read along; --journals reads them.")]
     known = list((await audit.journals(connection, question.host)).values())
     written = await asyncio.to_thread(journals.count, question.journal_dir, known, question.period)
     theirs = await leagues.charged_tokens(connection, since, until, written.incarnations)

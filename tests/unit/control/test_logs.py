@@ -86,7 +86,7 @@ async def test_a_link_is_no_log(settings: Settings) -> None:
 def test_secrets_are_hidden(line: str, shown: str) -> None:
     told = logs.blotted(line)
     assert "hidden" in shown or told == shown
-    for part in ("abcDEF0123456789xyz", "abcdefghijklmnop", "0123456789abcdef\"", "hunter22", "0a0a0a"):
+    for part in ("abcDEF0123456789xyz", "abcdefghijklmnop", '0123456789abcdef"', "hunter22", "0a0a0a"):
         assert part not in told
     assert told == shown or "Bearer" in line
 

@@ -29,7 +29,7 @@ def test_the_stricter_wish_holds(one: DesiredState, other: DesiredState, holds: 
         ("running", [Standing("stopped", "ready"), Standing("running", "failed", "x")], "failed: x"),
         ("running", [Standing("stopped", "stopped")], "every replica was stopped by itself; start one"),
         ("running", [Standing("draining", "ready", "", 2)], "it takes no new request; under way: 2"),
-        ("running", [Standing("draining", "ready", "", 0)], ""),
+        ("running", [Standing("draining", "ready", "", 0)], "every replica drains by itself; start one"),
         ("draining", [Standing("running", "ready", "", 3)], "it takes no new request; under way: 3"),
         ("draining", [Standing("running", "ready", "", None)], ""),
         ("stopped", [Standing("running", "ready")], "1 still stopping"),

@@ -1,4 +1,4 @@
-"""/reports: what there is, and each as JSON, CSV or HTML."""
+"""/reports: what there is, and each as JSON, CSV, HTML or SVG."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -10,11 +10,11 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from arkwright.control import reports
 from arkwright.control.reports import Asked, ReportView
 from arkwright.control.routes.call import Call
-from arkwright.reports import as_csv, as_html
+from arkwright.reports import as_csv, as_html, as_svg
 from arkwright.reports.report import Answer
 
-Format = Literal["json", "csv", "html"]
-_TYPES: dict[str, Format] = {"text/csv": "csv", "text/html": "html", "application/json": "json"}
+Format = Literal["json", "csv", "html", "svg"]
+_TYPES: dict[str, Format] = {"text/csv": "csv", "text/html": "html", "image/svg+xml": "svg", "application/json": "json"}
 By = Annotated[str, QueryParameter(description="Comma-separated; which there are, the list of reports says.")]
 Period = Annotated[
     str | None, QueryParameter(description="2026-11, 2026-Q4, 2026-H2, 2026; month, quarter, half, year: the current.")
@@ -55,6 +55,10 @@ async def get_report(
     if wanted == "html":
         page = as_html.render(answer)
         return Response(page, media_type="text/html; charset=utf-8", headers={**as_html.HEADERS, **headers})
+    if wanted == "svg":
+        headers["content-security-policy"] = "default-src 'none'"
+        headers["content-disposition"] = f'attachment; filename="{answer.report}.svg"'
+        return Response(as_svg.render(answer), media_type="image/svg+xml", headers=headers)
     return Response(answer, media_type="application/json", headers=headers)
 
 
