@@ -56,6 +56,7 @@ class Charge(msgspec.Struct, frozen=True):
     incarnation: str
     sequence: int
     endpoint_id: str = ""
+    connect_us: int = 0
 
     @property
     def usage(self) -> Usage:
@@ -100,6 +101,7 @@ def charge_of(incarnation: str, sequence: int, settled: Settled) -> Charge:
         incarnation,
         sequence,
         settled.endpoint_id,
+        settled.connect_us,
     )
 
 

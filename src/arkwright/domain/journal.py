@@ -73,6 +73,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     unknown: bool = False
     outcome: Outcome = "failed"
     ttft_us: int | None = None  # From its start to the first token.
+    connect_us: int = 0  # Of it, until there was a connection; 0 over one that was open.
 
 
 class Settled(msgspec.Struct, frozen=True, omit_defaults=True, tag="settled"):
@@ -111,6 +112,19 @@ class Settled(msgspec.Struct, frozen=True, omit_defaults=True, tag="settled"):
     attempts: tuple[Attempt, ...] = ()
     queue_us: int = 0  # How long it waited for a target to have room.
     endpoint_id: str = ""  # Of the one that was called, should one have been.
+    connect_us: int = 0  # Of the try that served, until it had a connection; 0 over one that was open.
+
+
+class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a request was that came to nothing, for the person who asks why."""
+
+    started_us: int
+    project_id: str
+    key_id: str
+    endpoint: str
+    endpoint_id: str = ""
+    streamed: bool = False
+    queue_us: int = 0
 
 
 class Voided(msgspec.Struct, frozen=True, omit_defaults=True, tag="voided"):
@@ -125,6 +139,9 @@ class Voided(msgspec.Struct, frozen=True, omit_defaults=True, tag="voided"):
     target: str = ""
     attempts: tuple[Attempt, ...] = ()  # Only where one of them may have cost the operator something.
     mirrored: bool = False  # No request of a customer, but a copy of one for a shadow: an event of its own.
+    asked: Asked | None = None  # None: of an older journal, or a copy.
+    code: str = ""  # Of the error; `reason` is its message.
+    tried: tuple[Attempt, ...] = ()  # Every try, where none cost anything; otherwise `attempts` has them all.
 
 
 Record = Opened | Intent | Settled | Voided

@@ -76,8 +76,8 @@ class Try:
     """Made when a request is sent to a target; over once `end` was called."""
 
     __slots__ = (
-        "_bytes", "_chunks", "_headers", "_last", "_leg", "_model", "_owner", "_worker", "call", "deadline", "follower",
-        "outcome", "over", "plan", "sent", "started_us", "status", "target", "ttft_us",
+        "_bytes", "_chunks", "_headers", "_last", "_leg", "_model", "_owner", "_worker", "call", "connect_us",
+        "deadline", "follower", "outcome", "over", "plan", "sent", "started_us", "status", "target", "ttft_us",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +106,7 @@ class Try:
         self.outcome: Word = "broken"  # Of a try that breaks off; what is known better is said where it is known.
         self.started_us = now_us()
         self.ttft_us: int | None = None
+        self.connect_us = 0
         self.deadline = worker.loop.time() + (target.traits.total_timeout_s or worker.settings.total_timeout_s)
         self.follower = follower or StreamFollower(
             drop_usage=plan.drop_usage,
@@ -147,7 +148,7 @@ class Try:
         self.outcome = outcome
         self._owner = None
         if self.call is not None:
-            self._last = self.progress
+            self._last, self.connect_us = self.progress, self.call.connect_us
             if outcome != "served":  # Otherwise its connection serves on once the answer has run out.
                 self.call.cancel()
             if isinstance(self.call, FanOut):
@@ -177,6 +178,7 @@ class Try:
             unknown,
             self.outcome,
             self.ttft_us,
+            self.connect_us,
         )
 
     # What it has come to so far

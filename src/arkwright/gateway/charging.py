@@ -27,6 +27,7 @@ from arkwright.wire.openai_usage import Counts
 
 if TYPE_CHECKING:
     from arkwright.gateway.journeys import Journeys
+    from arkwright.gateway.worker import Ask
 
 
 class Served(NamedTuple):
@@ -40,6 +41,20 @@ class Served(NamedTuple):
     ttft_us: int | None
     upstream_request_id: str
     attempts: tuple[records.Attempt, ...] = ()  # Those that failed before.
+    connect_us: int = 0
+
+
+class Failed(NamedTuple):
+    """How a request ended that costs the customer nothing."""
+
+    status: int
+    code: str
+    reason: str
+    target: str = ""  # Where it was when it failed.
+    attempts: tuple[records.Attempt, ...] = ()  # All that was tried.
+
+
+HUNG_UP = "client_hung_up"  # The code of what no client was there to be told.
 
 
 class Metered(msgspec.Struct, frozen=True):
@@ -163,6 +178,7 @@ class Charging:
             usage, metered.source,
             terms.price.currency, terms.price.id, charge.lines, amount, uncollected,
             circumstances, charge.granted_pico, charge.draws, served.attempts, exchange.queue_us, admitted.endpoint_id,
+            served.connect_us,
         )  # fmt: skip
         assert self._journal is not None, "settled without an intent"
         if self.journeys is not None:
@@ -170,46 +186,29 @@ class Charging:
         self._journal.append(records.encode(record), on_durable)
         return amount
 
-    def void(
-        self,
-        admitted: Admitted,
-        exchange: Exchange,
-        status: int,
-        reason: str,
-        target: str = "",
-        attempts: tuple[records.Attempt, ...] = (),
-    ) -> None:
-        """End a request that costs the customer nothing; `target`: where it was when it failed.
-
-        `attempts`: what was tried, where a try may have cost the operator something.
-        """
+    def void(self, admitted: Admitted, ask: "Ask", failed: Failed) -> None:
+        """End a request that costs the customer nothing."""
         self.release(admitted)
-        self.record_void(admitted, exchange, status, reason, target, attempts)
+        self.record_void(admitted, ask, failed)
 
-    def record_void(
-        self,
-        admitted: Admitted,
-        exchange: Exchange,
-        status: int,
-        reason: str,
-        target: str = "",
-        attempts: tuple[records.Attempt, ...] = (),
-    ) -> None:
+    def record_void(self, admitted: Admitted, ask: "Ask", failed: Failed) -> None:
         """The same for a request whose hold was given back already."""
+        exchange, attempts = ask.exchange, failed.attempts
+        # What may have cost the operator something is for the cost side, too.
+        dear = any(attempt.unknown or attempt.usage != Usage() for attempt in attempts)
         if self.journeys is not None:
-            self.journeys.voided(exchange, status, target, attempts)
+            self.journeys.voided(exchange, failed.status, failed.target, attempts if dear else ())
         assert self._journal is not None, "voided without an intent"
         if self._journal.failed is None:
+            key, organization = admitted.principal.key, admitted.principal.organization
+            asked = records.Asked(
+                admitted.terms.at_us, key.project_id, key.id, ask.endpoint, admitted.endpoint_id, ask.streamed,
+                exchange.queue_us,
+            )  # fmt: skip
             voided = records.Voided(
-                exchange.event_id,
-                now_us(),
-                admitted.principal.organization.id,
-                status,
-                reason[:500],
-                admitted.model.name,
-                target,
-                attempts,
-            )
+                exchange.event_id, now_us(), organization.id, failed.status, failed.reason[:500], admitted.model.name,
+                failed.target, attempts if dear else (), False, asked, failed.code[:100], () if dear else attempts,
+            )  # fmt: skip
             self._journal.append(records.encode(voided))
 
     def note_copy(self, admitted: Admitted, event_id: bytes, attempt: records.Attempt) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from arkwright.basics.errors import ArkwrightError, LimitExceeded, Unavailable, UpstreamFailed, UpstreamTimeout
 from arkwright.domain.endpoints import HOPS_MAX, FallbackClass
 from arkwright.domain.journal import Attempt
-from arkwright.domain.metering import Usage
 from arkwright.gateway.admission import Admitted
+from arkwright.gateway.charging import Failed
 from arkwright.gateway.routes import Fallback, reach
 
 if TYPE_CHECKING:
@@ -85,11 +85,9 @@ class Fallbacks:
             except ArkwrightError as full:  # And it is voided by that.
                 exchange.fail(full)
             return True
-        dear = any(attempt.unknown or attempt.usage != Usage() for attempt in tried)
         target = tried[-1].target if tried else ""
-        worker.charging.record_void(
-            admitted, exchange, error.status, error.message, target, tuple(tried) if dear else ()
-        )
+        failed = Failed(error.status, error.code, error.message, target, tuple(tried))
+        worker.charging.record_void(admitted, ask, failed)
         exchange.fail(error)
         return True
 

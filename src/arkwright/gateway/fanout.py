@@ -42,6 +42,11 @@ class FanOut:
         return all(part.follower.counts or part.follower.progress for part in self._parts)
 
     @property
+    def connect_us(self) -> int:
+        """Of the slowest."""
+        return max((part.call.connect_us for part in self._parts if part.call is not None), default=0)
+
+    @property
     def unfinished(self) -> list[int]:
         """The choices that have not ended."""
         return [part.index for part in self._parts if not part.follower.finished]

@@ -14,11 +14,11 @@ from arkwright.basics.clock import now_us
 from arkwright.basics.errors import ArkwrightError, UpstreamFailed, UpstreamTimeout
 from arkwright.domain.catalog import Target
 from arkwright.domain.journal import Outcome
-from arkwright.domain.metering import Finish, Usage
+from arkwright.domain.metering import Finish
 from arkwright.gateway import affinity, failures, hedging
 from arkwright.gateway.admission import Admitted
 from arkwright.gateway.attempts import Tried, Try
-from arkwright.gateway.charging import Metered, Served, counts_of, estimated, exact
+from arkwright.gateway.charging import HUNG_UP, Failed, Metered, Served, counts_of, estimated, exact
 from arkwright.gateway.continuation import Continuation
 from arkwright.gateway.exchange import EVENT_STREAM, JSON
 from arkwright.gateway.idempotency import Recorded
@@ -171,15 +171,14 @@ class Forward:
         elif not self._disconnected and self._worker.fall_back(self._ask, self._admitted, error, self._attempts):
             self._end()  # Another model serves.
         else:
-            self._void(error.status, error.message)
+            self._void(error.status, error.message, error.code)
             self._exchange.fail(error)
 
-    def _void(self, status: int, reason: str) -> None:
+    def _void(self, status: int, reason: str, code: str = HUNG_UP) -> None:
         target = self._try.target.name if self._try is not None else ""
         self._end()
-        dear = any(attempt.unknown or attempt.usage != Usage() for attempt in self._attempts)
-        attempts = tuple(self._attempts) if dear else ()
-        self._worker.charging.void(self._admitted, self._exchange, status, reason, target, attempts)
+        failed = Failed(status, code, reason, target, tuple(self._attempts))
+        self._worker.charging.void(self._admitted, self._ask, failed)
 
     def _end(self, tokens: int = 0) -> None:
         self._ended = True
@@ -406,7 +405,7 @@ class Forward:
         self._end(metered.usage.all_input_tokens + metered.usage.all_output_tokens)
         served = Served(
             one.plan.endpoint, one.target, one.plan.streamed, status, finish, self._ttft_us, one.upstream_request_id,
-            tuple(self._attempts),
+            tuple(self._attempts), one.connect_us,
         )  # fmt: skip
         charge, exchange = self._worker.charging.settle, self._exchange
         if isinstance(exchange, Recorded):

@@ -17,6 +17,7 @@ from arkwright.basics.errors import ArkwrightError, LimitExceeded, Unavailable
 from arkwright.domain.catalog import Target
 from arkwright.domain.queueing import Bounds, DrainRate, FairQueue, Full, Waiting
 from arkwright.gateway import affinity
+from arkwright.gateway.charging import HUNG_UP, Failed
 from arkwright.gateway.rooms import Rooms
 from arkwright.gateway.routes import resolve
 
@@ -171,7 +172,7 @@ class Queue:
             error = self._full(line, full)
             if self._worker.fall_back(ask, admitted, error, ask.tried):
                 return
-            self._void(ticket, error.status, error.message)
+            self._void(ticket, Failed(error.status, error.code, error.message))
             raise error
 
         def begin() -> None:
@@ -386,18 +387,19 @@ class Queue:
 
     def _hung_up(self, ticket: Ticket) -> None:
         self.left(ticket)
-        self._void(ticket, 499, "client hung up while it waited")
+        self._void(ticket, Failed(499, HUNG_UP, "client hung up while it waited"))
 
     def _refuse(self, ticket: Ticket, error: ArkwrightError) -> None:
         ticket.ask.exchange.on_disconnect = None
         if self._worker.fall_back(ticket.ask, ticket.admitted, error, ticket.ask.tried):
             return
-        self._void(ticket, error.status, error.message)
+        self._void(ticket, Failed(error.status, error.code, error.message))
         ticket.ask.exchange.fail(error)
 
-    def _void(self, ticket: Ticket, status: int, reason: str) -> None:
+    def _void(self, ticket: Ticket, failed: Failed) -> None:
         ticket.ask.exchange.on_disconnect = None
-        self._worker.charging.void(ticket.admitted, ticket.ask.exchange, status, reason)
+        # Along its routes before it was tried.
+        self._worker.charging.void(ticket.admitted, ticket.ask, failed._replace(attempts=ticket.ask.tried))
 
     # In words
 

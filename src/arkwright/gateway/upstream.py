@@ -70,7 +70,10 @@ class Timeouts(Protocol):
 class Call:
     """One request on its way. The consumer may pause, resume or cancel it at any time."""
 
-    __slots__ = ("_connection", "_pool", "_request", "_reused", "consumer", "deadline", "done", "paused", "started")
+    __slots__ = (
+        "_connecting_since", "_connection", "_pool", "_request", "_reused", "connect_us", "consumer", "deadline",
+        "done", "paused", "started",
+    )  # fmt: skip
 
     def __init__(self, pool: "Pool", request: tuple[bytes, bytes], consumer: Consumer) -> None:
         self._pool = pool
@@ -82,6 +85,8 @@ class Call:
         self.done = False
         self.paused = False
         self.deadline = 0.0  # Whoever connects or begins sets it.
+        self.connect_us = 0  # What a connection of its own took, or has taken in vain.
+        self._connecting_since = 0.0
 
     def pause(self) -> None:
         self.paused = True
@@ -112,6 +117,8 @@ class Call:
         if self.done:  # Cancelled while the connection was being made.
             self._pool.give_back(connection)
             return
+        if not reused:
+            self._count_connecting()
         self._connection = connection
         self._reused = reused
         self.deadline = self._pool.loop.time() + self._pool.timeouts.first_byte_timeout_s
@@ -141,8 +148,18 @@ class Call:
                 self._reused = False
                 self._pool.connect(self)
                 return
+        else:
+            self._count_connecting()
         self._finish()
         self.consumer.on_failure(CallFailed(reason, sent=connection is not None, timed_out=timed_out))
+
+    def connecting(self) -> None:
+        """A connection is being made for it."""
+        now = self._connecting_since = self._pool.loop.time()
+        self.deadline = now + self._pool.timeouts.connect_timeout_s
+
+    def _count_connecting(self) -> None:
+        self.connect_us = max(0, int((self._pool.loop.time() - self._connecting_since) * 1_000_000))
 
     def _finish(self) -> None:
         self.done = True
@@ -195,7 +212,7 @@ class Pool:
         return call
 
     def connect(self, call: Call) -> None:
-        call.deadline = self.loop.time() + self.timeouts.connect_timeout_s
+        call.connecting()
         task = self.loop.create_task(self._connect(call))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)

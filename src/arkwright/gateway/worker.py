@@ -100,6 +100,7 @@ class Ask(NamedTuple):
     service_tier: Tier = "default"
     calls: int = 1  # How many a target that counts one choice only is asked at once.
     tried: tuple[Attempt, ...] = ()  # Along the routes before this one.
+    streamed: bool = False  # What the client wants its answer to be.
 
 
 def _wanted(ask: Ask) -> Wanted:

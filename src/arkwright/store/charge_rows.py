@@ -18,9 +18,9 @@ _plain_of = attrgetter(
     "model", "target", "upstream_model", "upstream_request_id", "streamed", "status", "finish", "input_tokens",
     "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "usage_source", "currency",
     "price_version", "amount_pico", "uncollected_pico", "granted_pico", "queue_us", "incarnation",
-    "sequence", "endpoint_id",
+    "sequence", "endpoint_id", "connect_us",
 )  # fmt: skip
-_FIELDS = 30 + 8
+_FIELDS = 31 + 8
 _row = "\t".join(["%s"] * _FIELDS)
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -28,8 +28,7 @@ async def page(
     if organization_id is not None:
         rows = _queries.organization_page(connection, organization_id=organization_id, **narrowed)
     else:
-        first_id = None if since is None else _id_at(since - _MARGIN, 0)
-        last_id = None if until is None else _id_at(until + _MARGIN, 2**80 - 1)
+        first_id, last_id = ids_between(since, until)
         rows = _queries.page(connection, first_id=first_id, last_id=last_id, **narrowed)
     return [row async for row in rows]
 
@@ -47,6 +46,14 @@ async def adjustments(connection: Connection, event_id: str) -> list[Any]:
 async def attempt_costs(connection: Connection, event_id: str) -> dict[int, Any]:
     """What is known of the cost of each attempt at an upstream, by its number."""
     return {row.number: row async for row in _queries.attempt_costs(connection, event_id=event_id)}
+
+
+def ids_between(since: datetime | None, until: datetime | None) -> tuple[str | None, str | None]:
+    """The ids that events of a period may have, loosely: so that the primary key finds them."""
+    return (
+        None if since is None else _id_at(since - _MARGIN, 0),
+        None if until is None else _id_at(until + _MARGIN, 2**80 - 1),
+    )
 
 
 def _id_at(moment: datetime, rest: int) -> str:

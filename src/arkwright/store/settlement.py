@@ -12,6 +12,7 @@ from psycopg.errors import IntegrityError, UniqueViolation
 
 from arkwright.basics.errors import InternalError
 from arkwright.domain.charges import Charge, by_account, transaction_of
+from arkwright.domain.failures import failure_of
 from arkwright.domain.journal import Voided
 from arkwright.domain.usage import KEYS, SUMS, roll_up
 from arkwright.store import charge_rows, leases, ledger, lots
@@ -123,8 +124,9 @@ async def _post(connection: Connection, batch: JournalBatch, *, look: bool = Tru
     if fresh:
         await _post_charges(connection, batch, fresh)
     if batch.voids:
-        asked = [void for void in batch.voids if not void.mirrored]
-        await _queries.count_voids(connection, voids=_json_of_voids(asked))
+        failures = [failure for failure in map(failure_of, batch.voids) if failure is not None]
+        if failures:
+            await _queries.insert_failures(connection, failures=msgspec.json.encode(failures).decode())
         attempts = _attempts_of(batch.voids)
         if attempts:
             await _queries.insert_void_attempts(connection, attempts=msgspec.json.encode(attempts).decode())
@@ -184,20 +186,6 @@ def _collected(charges: list[Charge]) -> dict[str, int]:
         if charge.prepaid and charge.collected_pico:
             amounts[charge.organization_id] = amounts.get(charge.organization_id, 0) + charge.collected_pico
     return amounts
-
-
-def _json_of_voids(voids: Sequence[Voided]) -> str:
-    kept = [
-        {
-            "at_us": void.at_us,
-            "organization_id": void.organization_id,
-            "model": void.model,
-            "target": void.target,
-            "status": void.status,
-        }
-        for void in voids
-    ]
-    return msgspec.json.encode(kept).decode()
 
 
 def _attempts_of(voids: Sequence[Voided]) -> list[dict[str, Any]]:

@@ -122,7 +122,9 @@ async def warm(pair: Pair, *models: str) -> None:
 async def records(host: GatewayHost) -> list[dict[str, object]]:
     """What was written of each request, by the order in which they came; without moments and ids."""
     await host.quiet()
-    volatile = {"event_id", "started_us", "ended_us", "at_us", "ttft_us", "attempts", "queue_us"}
+    volatile = {
+        "event_id", "started_us", "ended_us", "at_us", "ttft_us", "attempts", "queue_us", "connect_us", "tried", "asked",
+    }  # fmt: skip
     return [
         {"record": type(record).__name__}
         | {name: value for name, value in msgspec.structs.asdict(record).items() if name not in volatile}

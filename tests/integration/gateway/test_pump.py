@@ -82,7 +82,7 @@ def unchunked(answer: bytes) -> list[bytes]:
 async def charges(gateway: GatewayHost) -> list[dict[str, object]]:
     """What was charged, without moments and ids."""
     await gateway.quiet()
-    volatile = {"event_id", "started_us", "ended_us", "ttft_us", "attempts", "queue_us"}
+    volatile = {"event_id", "started_us", "ended_us", "ttft_us", "attempts", "queue_us", "connect_us", "tried"}
     return [
         {name: value for name, value in msgspec.structs.asdict(record).items() if name not in volatile}
         for record in gateway.records()

@@ -61,6 +61,7 @@ def ask(state: State, exchange: Exchange, principal: Principal, route: Route | N
         again=ask,
         service_tier=tier,
         calls=choices,
+        streamed=bool(asked.stream),
     )
 
 

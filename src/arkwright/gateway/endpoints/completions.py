@@ -57,6 +57,7 @@ def _ask(state: State, exchange: Exchange, principal: Principal, route: Route | 
         again=_ask,
         service_tier=tier,
         calls=(request.take("n") or 1) * max(1, len(prompts)),
+        streamed=bool(request.take("stream")),
     )
 
 

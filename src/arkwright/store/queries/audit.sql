@@ -15,7 +15,7 @@ SELECT
     (extract(epoch FROM ended_at) * 1000000)::bigint AS ended_us,
     ttft_us, queue_us, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
     usage_source, currency, price_version, lines, amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws,
-    attempts, incarnation, sequence, endpoint_id
+    attempts, incarnation, sequence, endpoint_id, connect_us
 FROM charge
 WHERE incarnation = :incarnation AND sequence > :above AND sequence <= :upto
 ORDER BY sequence LIMIT :limit;
@@ -28,7 +28,7 @@ SELECT
     (extract(epoch FROM ended_at) * 1000000)::bigint AS ended_us,
     ttft_us, queue_us, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens,
     usage_source, currency, price_version, lines, amount_pico, uncollected_pico, granted_pico, other_counts, circumstances, draws,
-    attempts, incarnation, sequence, endpoint_id
+    attempts, incarnation, sequence, endpoint_id, connect_us
 FROM charge WHERE event_id = :event_id::uuid;
 
 -- name: charged_incarnations

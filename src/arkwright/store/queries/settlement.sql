@@ -40,8 +40,8 @@ COPY charge (
     event_id, organization_id, organization_class, industry, prepaid, project_id, key_id, endpoint, model, target,
     upstream_model, upstream_request_id, streamed, status, finish, input_tokens, cached_input_tokens,
     cache_write_tokens, output_tokens, reasoning_tokens, usage_source, currency, price_version, amount_pico,
-    uncollected_pico, granted_pico, queue_us, incarnation, sequence, endpoint_id, started_at, ended_at, lines,
-    other_counts, circumstances, draws, attempts, transaction_id, ttft_us
+    uncollected_pico, granted_pico, queue_us, incarnation, sequence, endpoint_id, connect_us, started_at, ended_at,
+    lines, other_counts, circumstances, draws, attempts, transaction_id, ttft_us
 ) FROM STDIN;
 
 -- name: add_usage!
@@ -78,12 +78,28 @@ ON CONFLICT (
     amount_pico = usage_hourly.amount_pico + excluded.amount_pico,
     plain_requests = usage_hourly.plain_requests + excluded.plain_requests;
 
--- name: count_voids!
+-- name: insert_failures!
+-- One by one, and by the hour, each event once.
+WITH failed AS (
+    INSERT INTO request_failure (
+        event_id, organization_id, project_id, key_id, endpoint, endpoint_id, model, target, streamed, status, code,
+        message, started_at, ended_at, queue_us, attempts
+    )
+    SELECT event_id, organization_id, project_id, key_id, endpoint, endpoint_id, model, target, streamed, status, code,
+        message, timestamptz 'epoch' + started_us * interval '1 microsecond',
+        timestamptz 'epoch' + ended_us * interval '1 microsecond', queue_us, attempts
+    FROM jsonb_to_recordset(:failures::jsonb) AS given (
+        event_id uuid, organization_id text, project_id text, key_id text, endpoint text, endpoint_id text, model text,
+        target text, streamed boolean, status integer, code text, message text, started_us bigint, ended_us bigint,
+        queue_us bigint, attempts jsonb
+    )
+    ORDER BY event_id
+    ON CONFLICT (event_id) DO NOTHING
+    RETURNING ended_at, organization_id, model, target, status
+)
 INSERT INTO void_hourly (hour, organization_id, model, target, status, requests)
-SELECT date_trunc('hour', timestamptz 'epoch' + at_us * interval '1 microsecond', 'UTC'), organization_id, model,
-    target, status, count(*)
-FROM jsonb_to_recordset(:voids::jsonb) AS given
-    (at_us bigint, organization_id text, model text, target text, status integer)
+SELECT date_trunc('hour', ended_at, 'UTC'), organization_id, model, target, status, count(*)
+FROM failed
 GROUP BY 1, 2, 3, 4, 5
 ORDER BY 1, 2, 3, 4, 5
 ON CONFLICT (hour, organization_id, model, target, status) DO UPDATE SET
