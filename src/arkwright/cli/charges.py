@@ -15,10 +15,21 @@ app = App(name="charges", help="What each request cost, and the lines that made 
 _COLUMNS = ("id", "started_at", "organization", "model", "key", "usage", "amount", "currency")
 _FIELDS = (
     "id", "organization", "project", "key", "key_id", "endpoint", "model", "target", "upstream_request_id", "status",
-    "finish", "started_at", "ended_at", "queue_us", "ttft_us", "usage", "usage_source", "circumstances",
+    "finish", "started_at", "ended_at", "queue_us", "connect_us", "ttft_us", "usage", "usage_source", "circumstances",
     "price_version", "currency",
 )  # fmt: skip
-_ATTEMPT = ("target", "outcome", "status", "started_at", "ended_at", "ttft_us", "usage", "cost", "cost_state")
+_ATTEMPT = (
+    "target",
+    "outcome",
+    "status",
+    "started_at",
+    "ended_at",
+    "connect_us",
+    "ttft_us",
+    "usage",
+    "cost",
+    "cost_state",
+)
 _LINE = ("item", "quantity", "unit", "price", "list_price", "discount_percent", "lot", "amount", "rule")
 
 

@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reservations": ("arkwright.cli.reservations:app", "Throughput that is paid for by time."),
     "lots": ("arkwright.cli.lots:app", "Free grants, resource packs and promotional credit."),
     "charges": ("arkwright.cli.charges:app", "What each request cost, and the lines that made it."),
+    "requests": ("arkwright.cli.requests:app", "Every admitted request, those that failed among them."),
     "usage": ("arkwright.cli.usage:usage", "Show tokens, requests and charges."),
     "costs": ("arkwright.cli.costs:app", "What the operator pays: the other side of the margin."),
     "report": ("arkwright.cli.report:report", "Reports: spend, tokens, latency, margin, the league tables …"),

@@ -64,6 +64,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     ended_at: datetime
     ttft_us: int | None
+    connect_us: int
     usage: dict[str, int]
     cost_state: str
     cost: str | None
@@ -83,6 +84,7 @@ class ChargeView(msgspec.Struct, frozen=True, kw_only=True):
     organization_id: str
     organization_class: str
     project: str | None
+    project_id: str
     key: str | None
     key_id: str
     endpoint: str
@@ -98,6 +100,7 @@ class ChargeView(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime
     ttft_us: int | None
     queue_us: int
+    connect_us: int
     usage: dict[str, int]
     usage_source: str
     circumstances: Circumstances
@@ -187,9 +190,9 @@ def _row(row: Any) -> ChargeRow:
 
 def _shown(row: Any, changed: list[Any], costs: dict[int, Any]) -> ChargeView:
     plain = (
-        "organization", "organization_id", "organization_class", "project", "key_id", "endpoint", "model", "target",
-        "upstream_model", "upstream_request_id", "streamed", "status", "finish", "started_at", "ended_at", "ttft_us",
-        "queue_us", "usage_source", "currency", "price_version", "draws", "endpoint_id",
+        "organization", "organization_id", "organization_class", "project", "project_id", "key_id", "endpoint", "model",
+        "target", "upstream_model", "upstream_request_id", "streamed", "status", "finish", "started_at", "ended_at",
+        "ttft_us", "queue_us", "connect_us", "usage_source", "currency", "price_version", "draws", "endpoint_id",
     )  # fmt: skip
     now_pico = row.amount_pico + sum(adjustment.delta_pico for adjustment in changed)
     return ChargeView(
@@ -212,14 +215,14 @@ def _shown(row: Any, changed: list[Any], costs: dict[int, Any]) -> ChargeView:
         ],
         amount_now=decimal_from_pico(now_pico),
         attempts=[
-            _attempt(attempt, costs.get(number))
+            attempt_of(attempt, costs.get(number))
             for number, attempt in enumerate(msgspec.convert(row.attempts, list[Attempt]))
         ],
         **{name: getattr(row, name) for name in plain},
     )
 
 
-def _attempt(attempt: Attempt, cost: Any | None) -> AttemptView:
+def attempt_of(attempt: Attempt, cost: Any | None) -> AttemptView:
     amount_pico = None if cost is None else cost.amount_pico
     return AttemptView(
         target=attempt.target,
@@ -229,6 +232,7 @@ def _attempt(attempt: Attempt, cost: Any | None) -> AttemptView:
         started_at=datetime_from_us(attempt.started_us),
         ended_at=datetime_from_us(attempt.ended_us),
         ttft_us=attempt.ttft_us,
+        connect_us=attempt.connect_us,
         usage=msgspec.to_builtins(attempt.usage),
         cost_state="" if cost is None else cost.state,
         cost=None if amount_pico is None else decimal_from_pico(amount_pico),

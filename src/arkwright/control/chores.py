@@ -11,7 +11,18 @@ from typing import NamedTuple
 import structlog
 
 from arkwright.basics.errors import ArkwrightError
-from arkwright.control import alert_sender, checks, costs, dunning, invoices, keys, leagues, proofs
+from arkwright.control import (
+    alert_sender,
+    checks,
+    costs,
+    dunning,
+    invoices,
+    keys,
+    leagues,
+    proofs,
+    requests,
+    usage_series,
+)
 from arkwright.control.platform import Platform
 
 _TICK_S = 0.5
@@ -30,6 +41,8 @@ class Chore(NamedTuple):
 CHORES: tuple[Chore, ...] = (
     Chore("leagues", 5.0, leagues.follow),
     Chore("keys", 5.0, keys.follow),
+    Chore("usage_series", 5.0, usage_series.follow),
+    Chore("failures", 3600.0, requests.forget),
     Chore("proofs", 60.0, proofs.seal_due),
     Chore("costs", 5.0, costs.follow),
     Chore("alerts", 15.0, alert_sender.watch),

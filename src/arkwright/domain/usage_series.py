@@ -62,7 +62,7 @@ def grain_of(hours: Hours, asked: str = "") -> Grain:
         if grain == asked:
             if length > timedelta(days=_LONGEST_DAYS[grain]):
                 raise InvalidInput(
-                    f"by {grain}, a period has at most {_LONGEST_DAYS[grain]} days; take a shorter one, or a coarser grain",
+                    f"by {grain}, a period has at most {_LONGEST_DAYS[grain]} days; take a shorter or a coarser one",
                     param="grain",
                 )
             return grain

@@ -86,7 +86,7 @@ async def first_token_points(
 
 
 async def charged(connection: Connection, scope: str, hours: Hours, limit: int) -> dict[str, tuple[int, int]]:
-    """Currency → (requests, pico) by the charges themselves, of those that the series have. At most `limit` are read."""
+    """Currency → (requests, pico) by the charges themselves, of those in the series. `limit`: read at most."""
     period = {"since": hours.since, "until": hours.until, "limit": limit}
     if scope:
         rows = _queries.charged(connection, organization_id=scope, **period)

@@ -123,7 +123,8 @@ async def records(host: GatewayHost) -> list[dict[str, object]]:
     """What was written of each request, by the order in which they came; without moments and ids."""
     await host.quiet()
     volatile = {
-        "event_id", "started_us", "ended_us", "at_us", "ttft_us", "attempts", "queue_us", "connect_us", "tried", "asked",
+        "event_id", "started_us", "ended_us", "at_us", "ttft_us", "attempts", "queue_us", "connect_us", "tried",
+        "asked",
     }  # fmt: skip
     return [
         {"record": type(record).__name__}

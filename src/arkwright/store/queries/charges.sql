@@ -39,7 +39,8 @@ SELECT replace(charge.event_id::text, '-', '') AS event_id, organization.name AS
        charge.organization_id, charge.organization_class, project.name AS project, charge.key_id,
        api_key.name AS key_name, charge.endpoint, charge.model, charge.target, charge.upstream_model,
        charge.upstream_request_id, charge.streamed, charge.status, charge.finish, charge.started_at, charge.ended_at,
-       charge.ttft_us, charge.queue_us, charge.input_tokens, charge.cached_input_tokens, charge.cache_write_tokens,
+       charge.ttft_us, charge.queue_us, charge.connect_us,
+       charge.project_id, charge.input_tokens, charge.cached_input_tokens, charge.cache_write_tokens,
        charge.output_tokens, charge.reasoning_tokens, charge.other_counts, charge.usage_source, charge.currency,
        charge.price_version, charge.lines, charge.amount_pico, charge.granted_pico, charge.uncollected_pico,
        charge.circumstances, charge.draws, charge.attempts, charge.endpoint_id
