@@ -358,6 +358,7 @@ def _of_charge(charge: ChargeView) -> RequestView:
                 "organization",
                 "organization_id",
                 "project",
+                "project_id",
                 "key",
                 "key_id",
                 "endpoint",

@@ -7,11 +7,13 @@ from types import ModuleType
 
 from litestar.types import ControllerRouterHandler
 
-from arkwright.console.pages import jump, overview, preferences, sign_in
+from arkwright.console.pages import jump, overview, preferences, requests, sign_in, usage
 from arkwright.console.screen import Screen
 
 PAGES: tuple[ModuleType, ...] = (
     overview,
+    requests,
+    usage,
     jump,
     preferences,
     sign_in,
