@@ -93,6 +93,7 @@ async def show_usage(look: NamedDependency[Look]) -> Response[Any]:
         grains=[(value, look.say(title)) for value, title in _GRAINS.items()],
         grain=query.get("grain", ""),
         measure_title=_MEASURES[found.measure],
+        unit={"spend": found.total[0].currency if found.total else "", "ttft_p95": "ms"}.get(found.measure, ""),
         scope=scope,
     )
 
