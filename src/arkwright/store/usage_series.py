@@ -35,7 +35,7 @@ async def _step(database: Database) -> bool:
     """False: there was nothing left."""
     async with database.connection() as connection:
         # A first look at years of charges takes its time, and keeps nobody waiting.
-        await connection.execute("SET LOCAL statement_timeout = 0")
+        await connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '128MB'")
         place = await followers.take(connection, _FOLLOWER)
         failures: int = await _queries.roll_up_failures(connection, limit=_FAILURES_AT_ONCE)
         last = (await feeds.end(connection)).position - 1

@@ -56,16 +56,26 @@ WITH counted AS MATERIALIZED (
     UNION ALL
     SELECT told.scope, 'total', by_hour.hour, '', by_hour.currency, 0, 0, 0, 0, 0, by_hour.ledger_pico
     FROM by_hour CROSS JOIN LATERAL (VALUES (organization_id), ('')) AS told (scope)
+), hourly AS MATERIALIZED (
+    SELECT scope, split, hour, value, currency, sum(requests)::bigint AS requests, sum(broken)::bigint AS broken,
+        sum(tokens)::bigint AS tokens, sum(output_tokens)::bigint AS output_tokens, sum(amount_pico) AS amount_pico,
+        sum(ledger_pico) AS ledger_pico
+    FROM told GROUP BY 1, 2, 3, 4, 5
 )
 INSERT INTO usage_series AS kept (
     scope, split, grain, at, value, currency, requests, broken, tokens, output_tokens, amount_pico, ledger_pico
 )
-SELECT scope, split, piece.grain, piece.at, value, currency, sum(requests), sum(broken), sum(tokens),
+-- In no order: one follows at a time, so nobody waits for whom waits for him.
+SELECT scope, split, 'hour', hour, value, currency, requests, broken, tokens, output_tokens, amount_pico, ledger_pico
+FROM hourly
+UNION ALL
+SELECT scope, split, 'day', date_trunc('day', hour, 'UTC'), value, currency, sum(requests), sum(broken), sum(tokens),
     sum(output_tokens), sum(amount_pico), sum(ledger_pico)
-FROM told CROSS JOIN LATERAL (VALUES
-    ('hour', hour), ('day', date_trunc('day', hour, 'UTC')), ('month', date_trunc('month', hour, 'UTC'))
-) AS piece (grain, at)
-GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
+FROM hourly GROUP BY 1, 2, 4, 5, 6
+UNION ALL
+SELECT scope, split, 'month', date_trunc('month', hour, 'UTC'), value, currency, sum(requests), sum(broken), sum(tokens),
+    sum(output_tokens), sum(amount_pico), sum(ledger_pico)
+FROM hourly GROUP BY 1, 2, 4, 5, 6
 ON CONFLICT (scope, split, grain, at, value, currency) DO UPDATE SET
     requests = kept.requests + excluded.requests, broken = kept.broken + excluded.broken,
     tokens = kept.tokens + excluded.tokens, output_tokens = kept.output_tokens + excluded.output_tokens,
@@ -79,21 +89,26 @@ WITH counted AS MATERIALIZED (
     WHERE place.position >= :position AND place.position <= :upto AND charge.streamed AND charge.ttft_us IS NOT NULL
     GROUP BY 1, 2, 3, 4, 5, 6, 7
 ), summed AS (
-    SELECT told.scope, told.split, piece.grain, piece.at, told.value, counted.bucket, sum(counted.n)::bigint AS n
+    SELECT told.scope, told.split, counted.hour, told.value, counted.bucket, sum(counted.n)::bigint AS n
     FROM counted CROSS JOIN LATERAL (VALUES
         (organization_id, 'total', ''), (organization_id, 'model', model), (organization_id, 'key', key_id),
         (organization_id, 'project', project_id), (organization_id, 'provider', target), ('', 'total', ''),
         ('', 'model', model), ('', 'customer', organization_id), ('', 'provider', target)
-    ) AS told (scope, split, value) CROSS JOIN LATERAL (VALUES
-        ('hour', hour), ('day', date_trunc('day', hour, 'UTC')), ('month', date_trunc('month', hour, 'UTC'))
-    ) AS piece (grain, at)
-    GROUP BY 1, 2, 3, 4, 5, 6
+    ) AS told (scope, split, value)
+    GROUP BY 1, 2, 3, 4, 5
+), hourly AS MATERIALIZED (
+    SELECT scope, split, hour, value, count_in_buckets(bucket, n) AS counts FROM summed GROUP BY 1, 2, 3, 4
 ), counts AS (
-    SELECT scope, split, grain, at, value, count_in_buckets(bucket, n) AS counts FROM summed GROUP BY 1, 2, 3, 4, 5
+    SELECT scope, split, 'hour' AS grain, hour AS at, value, counts FROM hourly
+    UNION ALL
+    SELECT scope, split, 'day', date_trunc('day', hour, 'UTC'), value, sum_counts(counts) FROM hourly GROUP BY 1, 2, 4, 5
+    UNION ALL
+    SELECT scope, split, 'month', date_trunc('month', hour, 'UTC'), value, sum_counts(counts)
+    FROM hourly GROUP BY 1, 2, 4, 5
 )
 INSERT INTO first_token_series AS kept (scope, split, grain, at, value, p50_us, p95_us, counts)
 SELECT scope, split, grain, at, value, ttft_quantile(counts, 0.5), ttft_quantile(counts, 0.95), counts
-FROM counts ORDER BY 1, 2, 3, 4, 5
+FROM counts
 ON CONFLICT (scope, split, grain, at, value) DO UPDATE SET
     (p50_us, p95_us, counts) = (
         SELECT ttft_quantile(added.counts, 0.5), ttft_quantile(added.counts, 0.95), added.counts
