@@ -12,12 +12,35 @@ from arkwright.cli.target import HERE, TargetOptions
 app = App(name="catalog", help="Models that customers can call, and what serves them.")
 _COLUMNS = ("name", "kind", "provider", "deployment", "upstream_name", "context_tokens", "max_output_tokens")
 
+_FIGURES = ("served", "failed", "ttft_p50_us", "ttft_p95_us", "output_tokens_per_s", "availability")
+
 
 @app.command(name="list")
 def list_(*, json_output: JsonOption = False, at: TargetOptions = HERE) -> None:
     """List all models on offer."""
     with at.client() as client:
         tables.show(list(client.every("/models")), json_output=json_output, columns=_COLUMNS)
+
+
+@app.command
+def measured(
+    name: Annotated[str, Parameter(help="Only this one, by hour.")] = "",
+    /,
+    *,
+    hours: Annotated[int, Parameter(help="How many hours back, of one model.")] = 24,
+    json_output: JsonOption = False,
+    at: TargetOptions = HERE,
+) -> None:
+    """How fast and how reliable models were, as they were really served: the last hour of each, or one by hour."""
+    with at.client() as client:
+        if name:
+            answer = client.get(f"/showcase/{path(name)}", hours=hours)
+            rows = answer if json_output else answer["hours"]
+            tables.show(rows, json_output=json_output, columns=("hour", *_FIGURES), empty="Nothing was measured.")
+            return
+        cards = list(client.every("/showcase"))
+    rows = cards if json_output else [{**card, **card["last_hour"]} for card in cards]
+    tables.show(rows, json_output=json_output, columns=("name", "state", *_FIGURES))
 
 
 @app.command

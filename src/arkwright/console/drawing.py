@@ -30,6 +30,15 @@ class Line(msgspec.Struct, frozen=True):
     height: int
 
 
+class Steps(msgspec.Struct, frozen=True):
+    """`lines`: points of each series; `x`: where each step begins."""
+
+    lines: tuple[str, ...]
+    x: tuple[int, ...]
+    width: int
+    height: int
+
+
 def bars(rows: Sequence[tuple[str, str, int]]) -> list[Bar]:
     """Label, value as told, and amount: as long as their share of the longest."""
     longest = max((amount for _, _, amount in rows), default=0)
@@ -68,3 +77,19 @@ def columns(values: Sequence[int], width: int = WIDTH, height: int = 60) -> list
         high = max(1, value * height // top) if value > 0 else 0
         drawn.append((index * width // max(1, len(values)), height - high, max(1, wide - 2), high))
     return drawn
+
+
+def steps(moments: Sequence[int], series: Sequence[Sequence[int]], end: int, height: int = 160) -> Steps:
+    """What holds from a moment until the next one, up to `end`; all series by one scale, zero at the bottom."""
+    top = max((value for values in series for value in values), default=0) or 1
+    begin = moments[0]
+    span = max(1, end - begin)
+    x = [(moment - begin) * WIDTH // span for moment in (*moments, end)]
+    lines = []
+    for values in series:
+        points = []
+        for index, value in enumerate(values):
+            y = height - 2 - value * (height - 4) // top
+            points += [f"{x[index]},{y}", f"{x[index + 1]},{y}"]
+        lines.append(" ".join(points))
+    return Steps(tuple(lines), tuple(x[:-1]), WIDTH, height)

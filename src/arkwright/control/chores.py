@@ -21,6 +21,7 @@ from arkwright.control import (
     leagues,
     proofs,
     requests,
+    showcase,
     usage_series,
 )
 from arkwright.control.platform import Platform
@@ -43,6 +44,7 @@ CHORES: tuple[Chore, ...] = (
     Chore("keys", 5.0, keys.follow),
     Chore("usage_series", 5.0, usage_series.follow),
     Chore("failures", 3600.0, requests.forget),
+    Chore("showcase", 5.0, showcase.follow),
     Chore("proofs", 60.0, proofs.seal_due),
     Chore("costs", 5.0, costs.follow),
     Chore("alerts", 15.0, alert_sender.watch),

@@ -28,7 +28,7 @@ from arkwright.control import (
     reservations,
 )
 from arkwright.domain.limits import ENDPOINTS
-from arkwright.store import catalog, invoices, pricing, tenancy
+from arkwright.store import catalog, invoices, playground, pricing, tenancy
 from arkwright.store import discounts as discounts_store
 from arkwright.store import endpoints as endpoints_store
 from arkwright.store import limits as limits_store
@@ -142,7 +142,8 @@ async def _members(connection: Connection, owner: Organization) -> list[Row]:
 
 
 async def _keys(connection: Connection, owner: Organization) -> list[Row]:
-    rows = await _every_key(connection, owner)
+    played = await playground.key_ids(connection, owner.id)  # Made by themselves, for an hour.
+    rows = [row for row in await _every_key(connection, owner) if row.id not in played]
     times = Counter((row.project, row.name) for row in rows)
     return [_key(owner, row, ambiguous=times[row.project, row.name] > 1) for row in rows]
 

@@ -7,13 +7,26 @@ from types import ModuleType
 
 from litestar.types import ControllerRouterHandler
 
-from arkwright.console.pages import jump, overview, preferences, requests, sign_in, usage
+from arkwright.console.pages import (
+    first_call,
+    jump,
+    models,
+    overview,
+    playground,
+    preferences,
+    requests,
+    sign_in,
+    usage,
+)
 from arkwright.console.screen import Screen
 
 PAGES: tuple[ModuleType, ...] = (
     overview,
+    first_call,
     requests,
     usage,
+    models,
+    playground,
     jump,
     preferences,
     sign_in,

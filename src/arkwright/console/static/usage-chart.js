@@ -1,5 +1,5 @@
 // <usage-chart>: a chart over time by uPlot, of the JSON in data-chart:
-//   {"moments": [seconds …], "series": [{"label": "…", "values": [number or null …]} …], "unit": "…", "bars": true}
+//   {"moments": [seconds …], "series": [{"label": "…", "values": [number or null …]} …], "unit": "…", "bars": true, "points": true}
 // The same figures stand in a table beside it; colours are the page's. Needs vendor/uplot.js and vendor/uplot.css.
 
 const COLOURS = ["--accent", "--warn", "--good", "--bad", "--quiet"];
@@ -57,7 +57,7 @@ customElements.define("usage-chart", class extends HTMLElement {
         dash: each.dashed ? [4, 4] : undefined,
         width: 2,
         paths: bars,
-        points: { show: given.moments.length < 3 },
+        points: { show: given.points || given.moments.length < 3 },
       }))],
     };
     this.chart = new uPlot(options, [given.moments, ...given.series.map((each) => each.values)], this);

@@ -41,6 +41,7 @@ from arkwright.control.routes import (
     requests,
     rerating,
     reservations,
+    showcase,
     usage,
     webhooks,
 )
@@ -71,6 +72,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *providers.ROUTES,
     *deployments.ROUTES,
     *models.ROUTES,
+    *showcase.ROUTES,
     *endpoints.ROUTES,
     *prices.ROUTES,
     *price_drafts.ROUTES,

@@ -96,6 +96,11 @@ WITH failed AS (
     ORDER BY event_id
     ON CONFLICT (event_id) DO NOTHING
     RETURNING ended_at, organization_id, model, target, status
+), paced AS (
+    INSERT INTO pace_failed (at, model, requests)
+    SELECT date_bin(interval '10 minutes', ended_at, timestamptz 'epoch'), model, count(*)
+    FROM failed WHERE status >= 500 AND model <> '' GROUP BY 1, 2 ORDER BY 1, 2
+    ON CONFLICT (at, model) DO UPDATE SET requests = pace_failed.requests + excluded.requests
 )
 INSERT INTO void_hourly (hour, organization_id, model, target, status, requests)
 SELECT date_trunc('hour', ended_at, 'UTC'), organization_id, model, target, status, count(*)
