@@ -28,7 +28,8 @@ _NOT_SETTINGS = {
     "ARKWRIGHT_PROCESS_NAME",
     "ARKWRIGHT_TEST_DATABASE_URL",
 }
-_SECRET = {"database_url", "smtp_password"}
+_SECRET = {"database_url", "smtp_password", "oidc_client_secret"}
+_HIDDEN = "(set; not shown)"
 
 
 def _meaning(text: str, **bounds: Any) -> msgspec.Meta:
@@ -116,6 +117,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     access_log_bytes_max: Annotated[
         int, _meaning("Size at which an access log is set aside; four of those are kept.", ge=4096)
     ] = 64 * 1024 * 1024
+    oidc_issuer: Annotated[
+        str, _meaning("Issuer of accounts that sign in to the console, such as https://id.example.com; empty: none.")
+    ] = ""
+    oidc_client_id: Annotated[str, _meaning("What this platform is called at the issuer.")] = ""
+    oidc_client_secret: Annotated[str, _meaning("What this platform proves it by; empty: a public client.")] = ""
+    oidc_name: Annotated[str, _meaning("What the issuer is called on the sign-in page.", max_length=60)] = "OpenID"
+    oidc_domains: Annotated[
+        tuple[str, ...], _meaning("Domains of verified addresses that may sign in by the issuer; empty: any.")
+    ] = ()
+    oidc_auto_join: Annotated[
+        str, _meaning("What somebody new gets without an invitation: ORGANIZATION:ROLE; empty: nobody new comes in.")
+    ] = ""
+    oidc_role_claim: Annotated[str, _meaning("The claim that names roles.")] = "groups"
+    oidc_roles: Annotated[
+        tuple[str, ...],
+        _meaning(
+            "What its values give, at each sign-in: VALUE=operator, VALUE=ORGANIZATION:ROLE, …; the rest is taken."
+        ),
+    ] = ()
     log_level: Annotated[str, _meaning("debug, info, warning or error.", pattern="^(debug|info|warning|error)$")] = (
         "info"
     )
@@ -127,6 +147,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def model_store_path(self) -> Path:
         return Path(self.model_store).expanduser()
+
+
+class Described(msgspec.Struct, frozen=True):
+    """One setting as texts, as a running platform has it."""
+
+    name: str
+    value: str
+    default: str
+    meaning: str
+
+
+def described(running: Settings) -> list[Described]:
+    """Every setting of a running platform; secrets are shown as set or not."""
+    rows = []
+    for field in msgspec.structs.fields(Settings):
+        value = getattr(running, field.name)
+        shown = _HIDDEN if field.name in _SECRET and value else _text(value)
+        rows.append(Described(field.name, shown, _text(field.default), meaning_of(field)))
+    return rows
+
+
+def _text(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -175,7 +218,7 @@ def _merge(layers: list[tuple[str, dict[str, Any]]]) -> tuple[Settings, list[Ori
     for field in msgspec.structs.fields(Settings):
         shown = getattr(settings, field.name)
         if field.name in _SECRET and shown:
-            shown = "(set; not shown)"
+            shown = _HIDDEN
         origins.append(Origin(field.name, shown, sources.get(field.name, "default"), meaning_of(field)))
     return settings, origins
 
@@ -205,7 +248,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _converted(name: str, value: Any, source: str) -> Any:
     field = next(field for field in msgspec.structs.fields(Settings) if field.name == name)
-    if isinstance(value, str) and name == "default_models":
+    if isinstance(value, str) and isinstance(field.default, tuple):
         value = [part.strip() for part in value.split(",") if part.strip() and part.strip() != "none"]
     try:
         return msgspec.convert(value, field.type, strict=not isinstance(value, str))

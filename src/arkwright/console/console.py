@@ -2,6 +2,7 @@
 
 from arkwright.console.screen import Screen
 from arkwright.console.sessions import Sessions
+from arkwright.control.oidc import Issuer
 from arkwright.control.platform import Platform
 
 
@@ -12,3 +13,4 @@ class Console:
         self.platform = platform
         self.screens = screens
         self.sessions = Sessions(platform)
+        self.issuer = Issuer(platform.settings)

@@ -71,6 +71,12 @@ def redirect(location: str, cookies: Sequence[Cookie] = ()) -> Response[str]:
     return Response("", status_code=303, headers=headers, cookies=list(cookies), media_type="text/html")
 
 
+def elsewhere(address: str, cookies: Sequence[Cookie]) -> Response[str]:
+    """To another site's page, which the settings name."""
+    headers = {**SECURITY_HEADERS, "cache-control": "no-store", "location": address}
+    return Response("", status_code=303, headers=headers, cookies=list(cookies), media_type="text/html")
+
+
 def asset(name: str, *, zipped: bool) -> Response[bytes] | None:
     """A file that pages refer to by its version, so that a browser may keep it; None for a name we do not have."""
     found = _assets().get(name)

@@ -78,25 +78,31 @@ def _bearer(given: str) -> str:
     return token.strip() if scheme.lower() == "bearer" and _PERSONAL_TOKEN.fullmatch(token.strip()) else ""
 
 
+def issuer(visit: Visit) -> str:
+    """What the issuer of accounts is called; empty when there is none."""
+    settings: Settings = visit.app.state.platform.settings
+    return settings.oidc_name if settings.oidc_issuer and settings.oidc_client_id else ""
+
+
 def session_token(visit: Visit) -> str:
     """Empty when there is none, or what is there cannot be one."""
-    return _kept(visit, SESSION_COOKIE)
+    return kept(visit, SESSION_COOKIE)
 
 
 def form_secret(visit: Visit) -> str:
-    return _kept(visit, FORM_COOKIE)
+    return kept(visit, FORM_COOKIE)
 
 
 def session_cookie(visit: Visit, token: str) -> Cookie:
-    return _cookie(visit, SESSION_COOKIE, token, LIFETIME_S)
+    return cookie(visit, SESSION_COOKIE, token, LIFETIME_S)
 
 
 def form_cookie(visit: Visit, secret: str) -> Cookie:
-    return _cookie(visit, FORM_COOKIE, secret, None)
+    return cookie(visit, FORM_COOKIE, secret, None)
 
 
 def forget(visit: Visit, name: str) -> Cookie:
-    return _cookie(visit, name, "", 0)
+    return cookie(visit, name, "", 0)
 
 
 def locale(visit: Visit, chosen: Locale | None = None) -> Locale:
@@ -116,13 +122,13 @@ def theme(visit: Visit, chosen: Theme | None = None) -> Theme:
 
 
 def preference_cookie(visit: Visit, name: str, value: str) -> Cookie:
-    return _cookie(visit, name, value, _YEAR_S)
+    return cookie(visit, name, value, _YEAR_S)
 
 
 def tell(visit: Visit, text: str) -> Cookie:
     """What the next page shows once."""
     value = base64.urlsafe_b64encode(text[:_TOLD_LENGTH_MAX].encode()).decode().rstrip("=")
-    return _cookie(visit, TOLD_COOKIE, value, _TOLD_S)
+    return cookie(visit, TOLD_COOKIE, value, _TOLD_S)
 
 
 def told(visit: Visit) -> tuple[str, tuple[Cookie, ...]]:
@@ -165,12 +171,12 @@ def _is_https(visit: Visit) -> bool:
     return visit.headers.get("x-forwarded-proto", "").split(",")[0].strip().lower() == "https"
 
 
-def _kept(visit: Visit, name: str) -> str:
+def kept(visit: Visit, name: str) -> str:
     value = visit.cookies.get(name, "")
     return value if _COOKIE_VALUE.fullmatch(value) else ""
 
 
-def _cookie(visit: Visit, name: str, value: str, max_age_s: int | None) -> Cookie:
+def cookie(visit: Visit, name: str, value: str, max_age_s: int | None) -> Cookie:
     return Cookie(
         key=name,
         value=value,

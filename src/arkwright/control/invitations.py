@@ -95,19 +95,19 @@ async def revoke(session: Session, invitation: Invitation) -> Change:
     return await record(session, "invitation", invitation.id, id=invitation.id, before=_audited(invitation), after=None)
 
 
-async def welcome(connection: Connection, token: str) -> Welcome:
+async def welcome(connection: Connection, token_sha256: bytes) -> Welcome:
     """Raises NotFound for whatever lets nobody in."""
-    found = await store.by_token(connection, secret_sha256(token))
+    found = await store.by_token(connection, token_sha256)
     if found is None or found.used_at or found.revoked_at or found.expires_at <= datetime.now(UTC):
         raise _closed()
     return Welcome(organization=found.organization or "", role=found.role or found.platform_role)
 
 
-async def accept_as_new(session: Session, token: str, login: str, password: str | None) -> Person:
+async def accept_as_new(session: Session, token_sha256: bytes, login: str, password: str | None) -> Person:
     """Somebody who is new here; `password` None: they come by an issuer's account. Raises Conflict for a login that is
     taken, and then the invitation stays open.
     """
-    invitation = await _taken(session, token)
+    invitation = await _taken(session, token_sha256)
     if await people_store.by_login(session.connection, login) is not None:
         raise Conflict("this login is taken; choose another one, or join with the account you have", param="login")
     person, _ = await people.new_person(session, login, password)
@@ -118,16 +118,16 @@ async def accept_as_new(session: Session, token: str, login: str, password: str 
     return await _join(acting, invitation, person)
 
 
-async def accept(session: Session, token: str, person: Person) -> Person:
+async def accept(session: Session, token_sha256: bytes, person: Person) -> Person:
     """Somebody who is known. What they have already is not made less."""
-    invitation = await _taken(session, token)
+    invitation = await _taken(session, token_sha256)
     return await _join(msgspec.structs.replace(session, actor=f"person {person.login}"), invitation, person)
 
 
-async def _taken(session: Session, token: str) -> Invitation:
+async def _taken(session: Session, token_sha256: bytes) -> Invitation:
     """Open, and nobody else's while this transaction lasts. Raises NotFound."""
-    digest = secret_sha256(token)
-    found = await store.by_token(session.connection, digest) if await store.lock(session.connection, digest) else None
+    mine = await store.lock(session.connection, token_sha256)
+    found = await store.by_token(session.connection, token_sha256) if mine else None
     if found is None:
         raise _closed()
     return found

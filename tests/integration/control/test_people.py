@@ -7,6 +7,7 @@ import pytest
 
 from arkwright.basics import secrets
 from arkwright.basics.errors import ArkwrightError, Conflict, NotFound
+from arkwright.basics.ids import secret_sha256
 from arkwright.control import console_sessions, invitations, people
 from arkwright.control.platform import Platform
 from arkwright.store.people import Person
@@ -162,8 +163,8 @@ async def test_an_invitation_lets_one_person_in_once(admin: Admin, platform: Pla
     await admin.post("/organizations", {"name": "acme"})
     token = await _invite(admin, organization="acme", role="billing", note="for ann")
     async with platform.reading() as connection:
-        assert (await invitations.welcome(connection, token)).organization == "acme"
-        await invitations.accept_as_new(platform.session(connection, ""), token, "ann", PASSWORD)
+        assert (await invitations.welcome(connection, secret_sha256(token))).organization == "acme"
+        await invitations.accept_as_new(platform.session(connection, ""), secret_sha256(token), "ann", PASSWORD)
     assert [row["role"] for row in (await admin.get("/organizations/acme/members"))["data"]] == ["billing"]
     await _refused(platform, token, NotFound)
     listed = (await admin.get("/invitations", organization="acme"))["data"]
@@ -201,7 +202,7 @@ async def test_a_login_that_is_taken_leaves_the_invitation_open(admin: Admin, pl
     await _refused(platform, token, Conflict)
     async with platform.reading() as connection:
         ann = await people.get(connection, "ann")
-        joined = await invitations.accept(platform.session(connection, ""), token, ann)
+        joined = await invitations.accept(platform.session(connection, ""), secret_sha256(token), ann)
     assert joined.platform_role == "auditor"
     assert (await _person(platform, "ann")).platform_role == "auditor"
 
@@ -213,7 +214,7 @@ async def test_of_two_who_come_at_once_one_is_let_in(admin: Admin, platform: Pla
     async def come(login: str) -> bool:
         try:
             async with platform.reading() as connection:
-                await invitations.accept_as_new(platform.session(connection, ""), token, login, PASSWORD)
+                await invitations.accept_as_new(platform.session(connection, ""), secret_sha256(token), login, PASSWORD)
         except NotFound:
             return False
         return True
@@ -254,4 +255,4 @@ async def test_a_change_says_whose_it_is(admin: Admin) -> None:
 async def _refused(platform: Platform, token: str, kind: type[ArkwrightError]) -> None:
     with pytest.raises(kind):
         async with platform.reading() as connection:
-            await invitations.accept_as_new(platform.session(connection, ""), token, "ann", PASSWORD)
+            await invitations.accept_as_new(platform.session(connection, ""), secret_sha256(token), "ann", PASSWORD)

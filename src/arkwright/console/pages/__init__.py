@@ -8,13 +8,20 @@ from types import ModuleType
 from litestar.types import ControllerRouterHandler
 
 from arkwright.console.pages import (
+    account,
+    audit,
     first_call,
+    invitations,
     jump,
     models,
+    oidc,
+    organizations,
     overview,
+    people,
     playground,
     preferences,
     requests,
+    settings,
     sign_in,
     usage,
 )
@@ -27,7 +34,14 @@ PAGES: tuple[ModuleType, ...] = (
     usage,
     models,
     playground,
+    organizations,
+    people,
+    invitations,
+    audit,
+    settings,
+    account,
     jump,
+    oidc,
     preferences,
     sign_in,
 )

@@ -3,12 +3,14 @@
 Law: no POST does anything before its form has shown the token that belongs to the browser's cookie.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from litestar import Response, post
+from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 
-from arkwright.basics.errors import Forbidden
+from arkwright.basics.errors import ArkwrightError, Forbidden
 from arkwright.console import rendering, visits
 from arkwright.console.console import Console
 from arkwright.console.pages import preferences
@@ -16,8 +18,8 @@ from arkwright.console.sessions import PASSWORD_LENGTH_MAX, form_is_ours, form_t
 from arkwright.console.visits import FORM_COOKIE, SESSION_COOKIE, Visit
 
 LOGIN_LENGTH_MAX = 254
-Complaint = Literal["", "refused", "throttled", "form"]
-_STATUS: dict[Complaint, int] = {"": 200, "refused": 401, "throttled": 429, "form": 403}
+Complaint = Literal["", "refused", "throttled", "form", "issuer"]
+_STATUS: dict[Complaint, int] = {"": 200, "refused": 401, "throttled": 429, "form": 403, "issuer": 403}
 
 
 @post("/sign-in")
@@ -50,7 +52,16 @@ async def sign_out(request: Visit, console: NamedDependency[Console]) -> Respons
     return rendering.redirect(rendering.PATH, [visits.forget(request, SESSION_COOKIE)])
 
 
-def show(request: Visit, complaint: Complaint = "", login: str = "", wait_s: int = 0, back: str = "") -> Response[str]:
+def show(
+    request: Visit,
+    complaint: Complaint = "",
+    login: str = "",
+    wait_s: int = 0,
+    back: str = "",
+    *,
+    error: ArkwrightError | None = None,
+    cookies: Sequence[Cookie] = (),
+) -> Response[str]:
     """The sign-in page, with what was wrong. `login` is given back, so that only the password is typed again."""
     secret = visits.form_secret(request) or new_form_secret()
     return rendering.page(
@@ -58,11 +69,13 @@ def show(request: Visit, complaint: Complaint = "", login: str = "", wait_s: int
         locale=visits.locale(request),
         theme=visits.theme(request),
         back=preferences.below_console(back or _address(request)),
-        status=_STATUS[complaint],
-        cookies=[visits.form_cookie(request, secret)],
+        status=error.status if error else _STATUS[complaint],
+        cookies=[visits.form_cookie(request, secret), *cookies],
         headers={"retry-after": str(wait_s)} if wait_s else None,
         token=form_token(secret),
         complaint=complaint,
+        reason=error.message if error else "",
+        issuer=visits.issuer(request),
         wait_s=wait_s,
         login=login[:LOGIN_LENGTH_MAX],
     )
