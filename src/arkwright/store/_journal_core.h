@@ -30,7 +30,7 @@ enum {
     AK_PATH_MAX = 4096,
     AK_DEEP_AFTER = 20, /* Lingers without a record before the thread sleeps until it is woken. */
 };
-static const int64_t AK_LINGER_NS = 50 * 1000 * 1000, AK_COMMIT_INTERVAL_NS = 2 * 1000 * 1000;
+static const int64_t AK_LINGER_NS = 50 * 1000 * 1000, AK_PAUSE_MAX_NS = 2 * 1000 * 1000, AK_PAUSE_A_RECORD_NS = 64 * 1000;
 
 /* The calls that reach the disk; each returns what it does, or an errno below zero. `disk`: what a test put there. */
 typedef struct {
@@ -331,8 +331,10 @@ static void ak_run(ak_journal *j) {
         int closed = ak_take(j, &awaited);
         over = closed && !j->taken.used;
         if (j->taken.used) {
+            uint64_t before = j->durable;
             failed = ak_commit_taken(j, awaited);
-            j->next_commit_ns = ak_clock_ns(CLOCK_MONOTONIC) + AK_COMMIT_INTERVAL_NS;
+            int64_t pause_ns = (int64_t)(j->durable - before) * AK_PAUSE_A_RECORD_NS;
+            j->next_commit_ns = ak_clock_ns(CLOCK_MONOTONIC) + (pause_ns < AK_PAUSE_MAX_NS ? pause_ns : AK_PAUSE_MAX_NS);
         }
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);

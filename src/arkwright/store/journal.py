@@ -26,8 +26,10 @@ _BATCH_BYTES = 4 * 1024 * 1024
 # Nobody waits for a record without `on_durable` (an intent), so it does not wake the thread: it goes to the disk with
 # the next record that somebody waits for, at most this much later. Half of all wake-ups and syncs are saved that way.
 _LINGER_S = 0.05
-# Under load, commits closer together than this would each take the interpreter from the event loop for a record or two.
-_COMMIT_INTERVAL_S = 0.002
+# A lone record begins its commit at once. Under load, commits that follow at once would each take the processor (here the
+# interpreter, too) from the event loop for a record or two: the more the last one had, the longer the next one waits.
+_PAUSE_A_RECORD_S = 64e-6
+_PAUSE_MAX_S = 0.002
 _UNAWAITED_MAX = 256
 
 _Item = tuple[bytes, Callable[[], None] | None]
@@ -172,7 +174,7 @@ class JournalWriter:
         with contextlib.suppress(queue.Empty):
             self._bell.get(timeout=_LINGER_S)
         if not self._closed and (pause_s := self._next_commit - time.monotonic()) > 0:
-            time.sleep(pause_s)  # A lone record never waits: the commit before it is long past.
+            time.sleep(pause_s)
         self._rung = False  # Before taking: what comes from now on rings again.
         closed, items, size = self._closed, [], 0
         while self._items and size < _BATCH_BYTES:
@@ -182,7 +184,7 @@ class JournalWriter:
             self._bell.put(None)  # The rest of a batch that was cut.
         if items:
             self._write(payload for payload, _ in items)
-            self._next_commit = time.monotonic() + _COMMIT_INTERVAL_S
+            self._next_commit = time.monotonic() + min(len(items) * _PAUSE_A_RECORD_S, _PAUSE_MAX_S)
             waiting = deque(on_durable for _, on_durable in items if on_durable is not None)
             if waiting:
                 self._on_loop(self._tell, waiting)
