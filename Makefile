@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 NATIVE := hatch_build.py $(shell find src -name '_*.pyx' -o -name '_*.pxd' -o -name '_*.h')
 
 .PHONY: help setup native up test check format lock docs screenshots bench bench-money bench-gateway fuzz kill-test fleet-test \
-	outage-test soak soak-gateway
+	outage-test soak soak-gateway nightly
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -82,3 +82,6 @@ soak: setup  ## Do a million things to the books, and check every law after each
 
 soak-gateway: setup  ## Mixed traffic on a gateway for MINUTES (60); fails when memory or descriptors grow
 	@$(BIN)/python -m tests.integration.gateway.soak --minutes $(or $(MINUTES),60) $(ARGS)
+
+nightly: setup  ## All of these for hours, fuzzing and soaks too, and one table (ARGS=--quick: a moment of each)
+	@$(BIN)/python -m tests.nightly $(ARGS)

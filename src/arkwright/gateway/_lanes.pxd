@@ -39,6 +39,7 @@ cdef class Lane:
     cdef long long durations[64]
 
 cdef class Lanes:
+    cdef public object clock  # What a test has instead of the machine's calendar, in µs.
     cdef object policy
     cdef dict found
     cdef char* room  # To write records in.

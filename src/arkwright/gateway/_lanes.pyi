@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 from arkwright.gateway._records import Record
 from arkwright.gateway._upstreams import Resting
 from arkwright.gateway.lanes import Passage, Policy
@@ -33,5 +35,6 @@ class Lane:
     def drain(self) -> tuple[int, tuple[int, ...], int, tuple[int, ...], int, tuple[int, ...]]: ...
 
 class Lanes:
+    clock: Callable[[], int] | None
     def __init__(self, policy: Policy, edges_us: tuple[int, ...]) -> None: ...
     def forget(self) -> None: ...
