@@ -4,8 +4,7 @@ from libc.stdint cimport uint64_t
 
 from arkwright.gateway._answers cimport Answer
 from arkwright.gateway._lanes cimport Lane, Lanes
-from arkwright.gateway._pump cimport Pump
-from arkwright.gateway._records cimport Facts
+from arkwright.gateway._pump cimport Pump, Rounds
 from arkwright.gateway._requests cimport Chat, Head
 from arkwright.gateway._upstreams cimport Taker, Upstream
 from arkwright.host._permits cimport NativePermits, Standing, Taken
@@ -15,10 +14,11 @@ cdef enum Mode:
     RESTS  # Between two requests.
     GATHERS  # A plain request's body is not all there yet.
     GUEST  # The protocol reads.
+    ASKS  # To be admitted at the end of the round.
     BUSY  # The request is at its upstream.
     WAITS  # For the record of its charge.
 
-cdef class Clients:
+cdef class Clients(Rounds):
     cdef readonly int busy  # Requests that are carried now.
     cdef readonly bint draining
     cdef Pump pump
@@ -29,6 +29,7 @@ cdef class Clients:
     cdef bytes beginning
     cdef bytes beginning_last
     cdef bint flushing
+    cdef list asking
     cdef object waiting  # In the order of their records.
     cdef double idle_timeout_s
     cdef double body_timeout_s
@@ -38,6 +39,7 @@ cdef class Clients:
 
     cdef double rest_s(self) noexcept
     cdef int flush_soon(self) except -1
+    cdef int take_all(self, list asking) except -1
 
 cdef class Client(Taker):
     cdef Clients all
@@ -45,6 +47,12 @@ cdef class Client(Taker):
     cdef Lane lane
     cdef Upstream upstream
     cdef unsigned char event_id[16]
+    cdef Py_ssize_t model_at  # In the request.
+    cdef Py_ssize_t model_length
+    cdef long long cost_pico  # What it asks for, at most, and since when.
+    cdef long long counted_tokens
+    cdef long long asked_us
+    cdef bint admitted
     cdef Taken taken
     cdef Standing standing
     cdef double began
@@ -63,7 +71,9 @@ cdef class Client(Taker):
 
     cdef int plain(self, const char* data, Py_ssize_t length) except -1
     cdef bint start(self, const char* data, Py_ssize_t length, const Head* head, const Chat* chat) except -1
-    cdef int send_upstream(self, Py_ssize_t model_at, Py_ssize_t model_length) except -1
+    cdef int decided(self) except -1
+    cdef int go(self) except -1
+    cdef int send_upstream(self) except -1
     cdef int leave_protocol(self) except -1
     cdef int guest(self, const char* data, Py_ssize_t length) except -1
     cdef int settle(self, const char* data, const Answer* found) except -1
@@ -74,4 +84,3 @@ cdef class Client(Taker):
     cdef int expire(self, double now) except -1
     cdef int keep_request(self, const char* data, Py_ssize_t length) except -1
     cdef int keep_answer(self, const char* data, Py_ssize_t length) except -1
-    cdef int count(self, const Facts* facts, long long duration_us) noexcept

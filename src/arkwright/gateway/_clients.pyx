@@ -18,8 +18,10 @@ from libc.stdlib cimport free, malloc
 
 from arkwright.gateway._answers cimport PLAIN, UNFINISHED, Reading, read_answer
 from arkwright.gateway._pump cimport Socket
+from arkwright.gateway._records cimport Facts
 from arkwright.gateway._requests cimport read_chat, read_head
 from arkwright.gateway._texts cimport copied, decimal, hexadecimal, kept, limit_lines
+from arkwright.host._permits cimport NativeGroup
 
 cdef double FLUSH_S = 0.005
 
@@ -27,7 +29,6 @@ cdef enum:
     REQUEST_BYTES_MAX = 1048576  # Beyond, a body's way through Python is no longer what it costs.
     ANSWER_BYTES_MAX = 1048576
     TOKENS_MAX = 100000000  # With `gateway.lanes.PICO_MAX`, no amount comes near what a machine word holds.
-    SLICE_TOKENS = 64  # As `gateway.holds` has it: what an answer without a bound counts at first.
 
 
 cdef class Clients:
@@ -35,14 +36,14 @@ cdef class Clients:
 
     def __init__(self, Pump pump, Journal journal, NativePermits permits, Lanes lanes, policy, timeouts, double drain_idle_s,
                  beginnings):
-        """`drain_idle_s`: what rests for so long is closed while draining. `beginnings`: of an answer's head, then of
-        the last one on a connection.
-        """
+        """`drain_idle_s`: what rests so long is closed while draining. `beginnings`: of answers' heads, then of last ones'."""
         self.drain_idle_s = drain_idle_s
         self.pump, self.journal, self.permits, self.lanes, self.policy = pump, journal, permits, lanes, policy
         self.heed(timeouts)
         self.beginning, self.beginning_last = beginnings
         self.waiting = deque()
+        self.asking = []
+        pump.rounds = self
         journal.told = self.release
 
     def heed(self, timeouts):
@@ -71,6 +72,49 @@ cdef class Clients:
     cdef double rest_s(self) noexcept:
         """How long a connection may rest."""
         return self.drain_idle_s if self.draining else self.idle_timeout_s
+
+    cdef int over(self) except -1:
+        """Let in who has asked in this round, those of one organization under one lock."""
+        cdef Client client
+        cdef list asking = self.asking
+        if not asking:
+            return 0
+        self.asking = []
+        for found in asking:
+            client = <Client> found
+            client.admitted = False
+            client.upstream = client.lane.resting.take() if client.mode == ASKS and client.fd >= 0 else None
+        self.take_all(asking)
+        for found in asking:
+            client = <Client> found
+            try:
+                client.decided()
+            except Exception as error:  # As in `_pump`: one's mistake is one's own end.
+                self.pump.loop.call_exception_handler({"message": "a connection failed", "exception": error})
+                client.finish(error)
+        return 0
+
+    cdef int take_all(self, list asking) except -1:
+        """No Python is called before the lock is given back."""
+        cdef Client client
+        cdef NativeGroup group
+        cdef NativeGroup within = None
+        for found in asking:
+            client = <Client> found
+            if client.upstream is None:
+                continue
+            group = client.lane.group
+            if within is not None and not self.permits.together(within, group):
+                self.permits.leave(within)
+                within = None
+            if within is None:
+                within = group if self.permits.enter(group) else None
+            client.admitted = within is not None and self.permits.take_within(
+                group, client.cost_pico, client.counted_tokens, client.asked_us, &client.taken
+            )
+        if within is not None:
+            self.permits.leave(within)
+        return 0
 
     cdef int flush_soon(self) except -1:
         """What has ended is ended in the words when its organization is next looked at, or then."""
@@ -132,7 +176,7 @@ cdef class Client(Taker):
         if self.mode == GUEST:
             if not self.protocol.at_rest:
                 return Socket.received(self, data, length)
-        elif self.mode == BUSY or self.mode == WAITS:  # Of the next request: it waits for its turn.
+        elif self.mode == BUSY or self.mode == WAITS or self.mode == ASKS:  # Of the next request: it waits for its turn.
             self.keep_request(data, length)
             self.early += length
             self.pause_reading()
@@ -167,65 +211,74 @@ cdef class Client(Taker):
         return 0
 
     cdef bint start(self, const char* data, Py_ssize_t length, const Head* head, const Chat* chat) except -1:
-        """Admit and send it. False, with nothing changed, where Python has to look at it."""
+        """Have it ask to be admitted. False, with nothing changed, where Python has to look at it."""
         cdef Clients all_ = self.all
         cdef Lane lane = all_.lanes.lane(self.lane, head, chat)
-        cdef long long input_tokens, output_tokens, tokens, cost_pico
-        cdef Upstream upstream
-        cdef Facts facts
-        cdef Py_ssize_t size
         if lane is None:
             return False
-        facts.started_us = all_.lanes.now_us()
-        if not lane.from_us <= facts.started_us < lane.until_us:
+        self.asked_us = all_.lanes.now_us()
+        if not lane.from_us <= self.asked_us < lane.until_us:
             all_.lanes.forget()
             return False
-        input_tokens = chat.shown_bytes + lane.tokens_per_message * chat.messages + lane.tokens_around
-        input_tokens = min(input_tokens, lane.context_tokens)
-        output_tokens = chat.output_tokens_max
-        tokens = lane.output_tokens_default if output_tokens < 0 else output_tokens
-        tokens = min(tokens, lane.context_tokens)
-        cost_pico = input_tokens * lane.input_pico + tokens * lane.output_pico
-        if output_tokens < 0:
-            tokens = min(tokens, <long long> SLICE_TOKENS)
-        upstream = lane.resting.take()
-        if upstream is None:
-            return False
-        if not all_.permits.take(lane.group, cost_pico, input_tokens + tokens, facts.started_us, &self.taken):
-            lane.resting.give(upstream)
-            return False
-        all_.lanes.event_id(self.event_id)
-        facts.event_id = self.event_id
-        facts.hold_pico = cost_pico if lane.prepaid else 0
-        size = lane.intent.write(all_.lanes.room, &facts, lane.lines)
-        if not all_.journal.put(all_.lanes.room, size, False):
-            all_.policy.give_back(all_.permits.as_permit(lane.python_group, &self.taken))
-            lane.resting.give(upstream)
-            return False
-        all_.permits.standing(lane.group, &self.standing)
+        lane.worst(chat, &self.cost_pico, &self.counted_tokens)
+        self.model_at, self.model_length = chat.model - data, chat.model_length
         if data != self.request:
             self.request_length = 0
             self.keep_request(data, length)
         self.request_head, self.early, self.answer_length = head.length, 0, 0
-        self.began = self.sent = self.pump.now()
-        self.deadline = self.sent + all_.first_byte_timeout_s
-        self.mode, self.lane, self.upstream = BUSY, lane, upstream
-        upstream.taker = self
-        all_.busy += 1
-        self.leave_protocol()
-        self.send_upstream(chat.model - data, chat.model_length)
+        self.mode, self.lane = ASKS, lane
+        all_.asking.append(self)
+        if not self.pump.turning:
+            all_.over()
         return True
 
-    cdef int send_upstream(self, Py_ssize_t model_at, Py_ssize_t model_length) except -1:
+    cdef int decided(self) except -1:
+        """Send it, now that it is admitted; or leave it to Python, which says what is in the way."""
+        cdef Clients all_ = self.all
+        if self.admitted and self.mode == ASKS and self.upstream.fd >= 0 and not self.upstream.closing and self.go():
+            return 0
+        if self.admitted:
+            all_.policy.give_back(all_.permits.as_permit(self.lane.python_group, &self.taken))
+        if self.upstream is not None:
+            self.lane.resting.give(self.upstream)
+            self.upstream = None
+        if self.mode == ASKS:
+            self.guest(self.request, self.request_length)
+        return 0
+
+    cdef int go(self) except -1:
+        """0, with nothing sent, where the intent can't be written."""
+        cdef Clients all_ = self.all
+        cdef Lane lane = self.lane
+        cdef Facts facts
+        cdef Py_ssize_t size
+        all_.lanes.event_id(self.event_id)
+        facts.event_id = self.event_id
+        facts.started_us = self.asked_us
+        facts.hold_pico = self.cost_pico if lane.prepaid else 0
+        size = lane.intent.write(all_.lanes.room, &facts, lane.lines)
+        if not all_.journal.put(all_.lanes.room, size, False):
+            return 0
+        all_.permits.standing(lane.group, &self.standing)
+        self.began = self.sent = self.pump.now()
+        self.deadline = self.sent + all_.first_byte_timeout_s
+        self.mode = BUSY
+        self.upstream.taker = self
+        all_.busy += 1
+        self.leave_protocol()
+        self.send_upstream()
+        return 1
+
+    cdef int send_upstream(self) except -1:
         """The request as its target is to be asked: its own head, its own name for the model."""
         cdef char line[160]
         cdef const char* body = self.request + self.request_head
-        cdef Py_ssize_t length = self.request_length - self.request_head
-        cdef Py_ssize_t before = model_at - self.request_head
+        cdef Py_ssize_t length = self.request_length - self.early - self.request_head
+        cdef Py_ssize_t model_length = self.model_length
+        cdef Py_ssize_t before = self.model_at - self.request_head
         cdef bytes name = self.lane.upstream_model
         cdef char* at = line
-        at = copied(at, b"content-length: ", 16)
-        at = decimal(at, length + (0 if name is None else len(name) - model_length))
+        at = decimal(copied(at, b"content-length: ", 16), length + (0 if name is None else len(name) - model_length))
         at = copied(at, b"\r\nx-request-id: req_", 20)
         at = copied(hexadecimal(at, self.event_id), b"\r\n\r\n", 4)
         self.upstream.put(<const char*> self.lane.head, len(self.lane.head))
@@ -324,25 +377,13 @@ cdef class Client(Taker):
             return self.hand_over(data, found.body_at + found.body_length)
         all_.permits.settle(lane.group, &self.taken, amount_pico, found.prompt_tokens + found.completion_tokens)
         all_.flush_soon()
-        self.count(&facts, duration_us)
+        all_.lanes.count(lane, &facts, duration_us)
         self.tell(data, found)
         self.upstream.taker = None
         lane.resting.give(self.upstream)
         self.upstream = None
         self.mode = WAITS
         all_.waiting.append(self)
-        return 0
-
-    cdef int count(self, const Facts* facts, long long duration_us) noexcept:
-        cdef Lane lane = self.lane
-        cdef int item
-        lane.served += 1
-        for item in range(3):
-            lane.tokens[item] += facts.tokens[item]
-        lane.ttft_sum_us += facts.ttft_us
-        lane.duration_sum_us += duration_us
-        lane.ttfts[self.all.lanes.bucket(facts.ttft_us)] += 1
-        lane.durations[self.all.lanes.bucket(duration_us)] += 1
         return 0
 
     # What the client is told
@@ -369,9 +410,7 @@ cdef class Client(Taker):
         at = limit_lines(at, b"tokens", 6, self.standing.tokens_cap, self.standing.tokens_left,
                          self.standing.tokens_reset_ms)
         at = decimal(copied(at, b"content-length: ", 16), told)
-        at = copied(at, b"\r\nx-request-id: req_", 20)
-        at = hexadecimal(at, self.event_id)
-        at = copied(at, b"\r\n\r\n", 4)
+        at = copied(hexadecimal(copied(at, b"\r\nx-request-id: req_", 20), self.event_id), b"\r\n\r\n", 4)
         if rename:
             at = copied(at, body, before)
             at = copied(at, <const char*> lane.called, len(lane.called))
@@ -419,6 +458,8 @@ cdef class Client(Taker):
                 self.abort()
             else:
                 self.close()
+        elif self.mode == ASKS:  # Its round has failed.
+            self.abort()
         elif self.mode == GATHERS:
             self.guest(self.request, self.request_length)
             self.protocol.expire()

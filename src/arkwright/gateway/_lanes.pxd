@@ -1,6 +1,6 @@
 """Lanes, for who sends requests along them."""
 
-from arkwright.gateway._records cimport Record
+from arkwright.gateway._records cimport Facts, Record
 from arkwright.gateway._requests cimport Chat, Head
 from arkwright.gateway._upstreams cimport Resting
 from arkwright.host._permits cimport NativeGroup
@@ -38,6 +38,8 @@ cdef class Lane:
     cdef long long ttfts[64]
     cdef long long durations[64]
 
+    cdef void worst(self, const Chat* chat, long long* cost_pico, long long* tokens) noexcept
+
 cdef class Lanes:
     cdef public object clock  # What a test has instead of the machine's calendar, in µs.
     cdef object policy
@@ -53,4 +55,5 @@ cdef class Lanes:
     cdef long long now_us(self) noexcept
     cdef int event_id(self, unsigned char* to) except -1
     cdef int room_for(self, Py_ssize_t size) except -1
+    cdef void count(self, Lane lane, const Facts* facts, long long duration_us) noexcept
     cdef int bucket(self, long long value_us) noexcept

@@ -23,6 +23,7 @@ cdef extern from "time.h" nogil:
 cdef enum:
     CALLERS_MAX = 100000
     MODELS_MAX = 1024
+    SLICE_TOKENS = 64  # As `gateway.holds` has it: what an answer without a bound counts at first.
 
 
 cdef class Lane:
@@ -43,6 +44,17 @@ cdef class Lane:
         self.from_us, self.until_us = from_us, until_us
         self.intent, self.settled, self.lines = intent, settled, lines
         self.record_bytes = self.settled.size + sum(line.size for line in lines) + self.intent.size + 1024
+
+    cdef void worst(self, const Chat* chat, long long* cost_pico, long long* tokens) noexcept:
+        """What a chat may cost, and what it counts as, at most."""
+        cdef long long shown = chat.shown_bytes + self.tokens_per_message * chat.messages + self.tokens_around
+        cdef long long told = chat.output_tokens_max
+        shown = min(shown, self.context_tokens)
+        told = min(self.output_tokens_default if told < 0 else told, self.context_tokens)
+        cost_pico[0] = shown * self.input_pico + told * self.output_pico
+        if chat.output_tokens_max < 0:
+            told = min(told, <long long> SLICE_TOKENS)
+        tokens[0] = shown + told
 
     def drain(self):
         """What was served since the last time: (requests, tokens of each item, ttft sum and counts, duration's)."""
@@ -147,6 +159,17 @@ cdef class Lanes:
                 raise MemoryError
             self.room, self.room_size = grown, size
         return 0
+
+    cdef void count(self, Lane lane, const Facts* facts, long long duration_us) noexcept:
+        """It was served."""
+        cdef int item
+        lane.served += 1
+        for item in range(3):
+            lane.tokens[item] += facts.tokens[item]
+        lane.ttft_sum_us += facts.ttft_us
+        lane.duration_sum_us += duration_us
+        lane.ttfts[self.bucket(facts.ttft_us)] += 1
+        lane.durations[self.bucket(duration_us)] += 1
 
     cdef int bucket(self, long long value_us) noexcept:
         cdef int low = 0

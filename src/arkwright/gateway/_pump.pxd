@@ -3,7 +3,13 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 
+cdef class Rounds:
+    """Who works once all that was ready in a round has been heard, and before anything is sent."""
+    cdef int over(self) except -1
+
+
 cdef class Pump:
+    cdef Rounds rounds
     cdef readonly object loop
     cdef int epoll
     cdef list sockets  # By descriptor.

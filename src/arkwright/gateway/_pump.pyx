@@ -61,6 +61,11 @@ cdef enum:
     DIRECT_BYTES = 65536  # More than this is not copied to wait for the end of the turn.
 
 
+cdef class Rounds:
+    cdef int over(self) except -1:
+        return 0
+
+
 cdef class Pump:
     """Made once in a worker. Not for threads: it belongs to its loop."""
 
@@ -92,6 +97,7 @@ cdef class Pump:
             if found is not None:
                 socket = found
                 socket.abort()
+        self.rounds = None
         if self.epoll >= 0:
             self.loop.remove_reader(self.epoll)
             close(self.epoll)
@@ -112,6 +118,8 @@ cdef class Pump:
                 self.moment = clock()
                 for number in range(found):
                     self._one(events[number].data.u64, events[number].events)
+                if self.rounds is not None:
+                    self.rounds.over()
                 self.flush()
                 if found < BUSY:
                     break  # Another look would most likely find nothing; the loop looks again anyway.

@@ -1,5 +1,7 @@
 """What other native modules call of the permits, without the interpreter; all of it on the loop's thread.
 
+`take` is `enter`, `take_within` and `leave`: who has several of one organization may enter once for all of them
+(`together` says which are), and calls no Python before it leaves.
 `take`: 1, and `taken` says what was counted; 0 when something is in the way, and nothing was counted: `Permits.take` then
 says what. `settle` closes what was taken, once: at once where it cost more than was held, else under the next lock of its
 organization or at `flush`, which the caller sees to at the end of its turn; it returns what the balance covered.
@@ -40,6 +42,12 @@ cdef class NativePermits:
     cdef int take(
         self, NativeGroup group, long long cost_pico, long long tokens, long long at_us, Taken* taken
     ) noexcept
+    cdef bint enter(self, NativeGroup group) noexcept
+    cdef int take_within(
+        self, NativeGroup group, long long cost_pico, long long tokens, long long at_us, Taken* taken
+    ) noexcept
+    cdef void leave(self, NativeGroup group) noexcept
+    cdef bint together(self, NativeGroup one, NativeGroup other) noexcept
     cdef long long settle(self, NativeGroup group, Taken* taken, long long amount_pico, long long tokens) noexcept
     cdef void standing(self, NativeGroup group, Standing* out) noexcept
     cdef object as_permit(self, object group, Taken* taken)

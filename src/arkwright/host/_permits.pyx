@@ -149,22 +149,48 @@ cdef class NativePermits:
     cdef int take(
         self, NativeGroup group, long long cost_pico, long long tokens, long long at_us, Taken* taken
     ) noexcept:
+        cdef int done
+        if not self.enter(group):
+            return 0
+        done = self.take_within(group, cost_pico, tokens, at_us, taken)
+        self.leave(group)
+        return done
+
+    cdef bint enter(self, NativeGroup group) noexcept:
+        """Under the organization's lock, where it has limits; what was put off there is ended first."""
+        cdef ak_group* core = <ak_group*>group._core
+        if not core.limited:
+            self._end_put_off(group._row)
+            return True
+        if not self._locked(core.lock):
+            return False
+        if group._row._count:
+            self._end_row(group._row)
+        return True
+
+    cdef void leave(self, NativeGroup group) noexcept:
+        if (<ak_group*>group._core).limited:
+            self._unlock((<ak_group*>group._core).lock)
+
+    cdef bint together(self, NativeGroup one, NativeGroup other) noexcept:
+        """Whether who has entered for one has entered for the other."""
+        cdef ak_group* core = <ak_group*>one._core
+        return one is other or core.limited and (<ak_group*>other._core).limited and (
+            core.lock == (<ak_group*>other._core).lock
+        )
+
+    cdef int take_within(
+        self, NativeGroup group, long long cost_pico, long long tokens, long long at_us, Taken* taken
+    ) noexcept:
         cdef ak_group* core = <ak_group*>group._core
         cdef ak_taken asked
         cdef bint done = True
         if not (0 <= cost_pico <= COST_MAX and 0 <= tokens <= TOKENS_MAX and at_us >= 0):
-            self._end_put_off(group._row)
             return 0
         asked.tokens, asked.cost_pico, asked.at_us = tokens, cost_pico, at_us
         if core.limited:
-            if not self._locked(core.lock):
-                return 0
-            if group._row._count:
-                self._end_row(group._row)
             done = ak_take(<ak_door*>self._door, core, &asked, self._now_ns())
-            self._unlock(core.lock)
         else:
-            self._end_put_off(group._row)
             asked.second = self._now_ns() // AK_SECOND_NS
         if done:
             taken[0] = Taken(asked.second, tokens, cost_pico, at_us)

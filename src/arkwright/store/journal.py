@@ -26,8 +26,8 @@ _BATCH_BYTES = 4 * 1024 * 1024
 # Nobody waits for a record without `on_durable` (an intent), so it does not wake the thread: it goes to the disk with
 # the next record that somebody waits for, at most this much later. Half of all wake-ups and syncs are saved that way.
 _LINGER_S = 0.05
-# A lone record begins its commit at once. Under load, commits one behind the other would each take the processor (here
-# the interpreter, too) from the event loop for a record or two: the more the last one had, the longer the next one waits.
+# A lone record begins its commit at once. Under load, commits one behind the other would each take the interpreter from
+# the event loop for a record or two: the more the last one had, the longer the next one waits.
 _PAUSE_A_RECORD_S = 64e-6
 _PAUSE_MAX_S = 0.002
 _UNAWAITED_MAX = 256

@@ -1,7 +1,7 @@
 """No request out of a body, no answer but one for a request, and nothing ambiguous passed on: by both carriers.
 
-Each vector goes at once, and in pieces: one in three byte by byte, the others cut in two. SMUGGLING_CUTS=1 has each of
-them cut at every byte, too (`make nightly` does).
+Each vector goes at once, and in pieces: one in three byte by byte, the others cut in two. SMUGGLING_CUTS=5 has each of
+them cut at every fifth byte, too (`make nightly` does).
 """
 
 import asyncio
