@@ -35,6 +35,7 @@ class OpenAIUpstream:
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
+        self.remembers = True  # Or nothing is kept: for hours of traffic.
         self.headers: list[dict[str, str]] = []
         self.generated: list[int] = []  # Tokens written, for each request, whoever read them.
         self.failed = 0
@@ -75,7 +76,8 @@ class OpenAIUpstream:
             return False
         headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
         body = json.loads(await reader.readexactly(int(headers["content-length"])))
-        self.requests.append(body)
+        if self.remembers:
+            self.requests.append(body)
         self.headers.append(headers)
         self.generated.append(0)
         index = len(self.generated) - 1

@@ -143,7 +143,9 @@ class Forward:
         if pause_s is None:
             self._give_up(error or self._worker.fleet.unavailable(self._route))
         else:
-            self._timer = loop.call_later(pause_s, self._once_more, error)
+            hedge, self._timer = self._timer, loop.call_later(pause_s, self._once_more, error)
+            if hedge is not None:
+                hedge.cancel()  # Or it would forget this timer, which must not outlive the request.
 
     def _once_more(self, error: ArkwrightError | None) -> None:
         self._timer = None
@@ -184,9 +186,8 @@ class Forward:
         self._ended = True
         if self._ticket is not None:
             self._ticket.end(tokens)
-        for timer in (self._timer, self._patience):
-            if timer is not None:
-                timer.cancel()
+        for timer in filter(None, (self._timer, self._patience)):
+            timer.cancel()
         self._timer = self._patience = None
         self._worker.ended(self)
 
@@ -215,7 +216,6 @@ class Forward:
         """Of two that were asked, the one that speaks first answers."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         if self._route.hedged and self._try is not None and not self._attempts:
             self._worker.hedging.observe(self._model.name, now_us() - self._try.started_us)
         rival, self._rival = self._rival, None

@@ -179,6 +179,7 @@ async def soak(minutes: float, seed: int, *, watched: bool) -> tuple[Look, Look,
     """The process when it was warm, at the end, and each second; and what was asked of it."""
     with tempfile.TemporaryDirectory(prefix="arkwright-soak-", ignore_cleanup_errors=True) as root:
         async with OpenAIUpstream() as upstream:
+            upstream.remembers = False
             paths = DataDir(Path(root))
             paths.make()
             paths.host_id.write_text("host_soak")
