@@ -6,6 +6,7 @@ others than `acme` carries the word ALIEN, so that a page which shows it to acme
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -152,6 +153,7 @@ def fill(platform: Platform, file: Any) -> Scene:
     scene = Scene(platform, _secrets(applied))
     scene.admin("POST", "/prices", _dearer())
     _traffic(scene)
+    _money(scene)
     return scene
 
 
@@ -167,6 +169,29 @@ def make_hostile(scene: Scene) -> None:
         lot = {"reference": named, "kind": "credit", "amount": "0.01"}
         scene.admin("POST", f"/organizations/{OWN}/lots", lot)
         _expect(scene.chat(made["secret"], messages=[{"role": "user", "content": payload}], user=payload), 200)
+
+
+def _money(scene: Scene) -> None:
+    """A month that is closed, with its invoices; alerts of a customer and of the platform."""
+    last = datetime.now(UTC).replace(day=1) - timedelta(days=1)
+    for name in (OWN, POSTPAID):
+        service = {
+            "layer": "iaas",
+            "item": "gpu-hour h100",
+            "quantity": "2",
+            "unit_price": "0.40",
+            "reference": "hours",
+        }
+        service |= {"reference": "hours"}
+        service["performed_at"] = f"{last:%Y-%m-%d}T10:00:00Z"
+        scene.admin("POST", f"/organizations/{name}/services", service)
+    scene.admin("POST", "/invoices/close", {"period": f"{last:%Y-%m}"})
+    for alert in (
+        {"name": "low balance", "kind": "balance", "threshold": "5", "organization": OWN},
+        {"name": f"{ALIEN} month", "kind": "spend_month", "threshold": "9", "organization": POSTPAID},
+        {"name": "a dear day", "kind": "spend_day", "threshold": "100"},
+    ):
+        scene.admin("POST", "/alerts", alert | {"webhook_url": "https://example.com/hook"})
 
 
 def _secrets(applied: Any) -> dict[str, str]:

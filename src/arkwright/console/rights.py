@@ -11,7 +11,7 @@ from arkwright.domain.tenancy import Role
 
 Right = Literal[
     "see_requests", "see_usage", "see_models", "play", "see_keys", "change_keys", "see_limits", "change_limits",
-    "see_billing", "change_billing", "see_prices", "change_prices", "see_leagues", "see_deployments",
+    "see_billing", "change_billing", "change_alerts", "see_prices", "change_prices", "see_leagues", "see_deployments",
     "change_deployments", "see_overview", "see_people", "change_people", "see_audit", "see_settings",
     "change_organizations", "see_account",
 ]  # fmt: skip
@@ -30,13 +30,13 @@ _SEES_MONEY: frozenset[Right] = frozenset(
 
 PLATFORM: dict[PlatformRole, frozenset[Right]] = {
     "operator": EVERYTHING,
-    "billing": _SEES_MONEY | {"change_billing", "see_prices", "change_prices", "see_leagues"},
+    "billing": _SEES_MONEY | {"change_billing", "change_alerts", "see_prices", "change_prices", "see_leagues"},
     "auditor": SEEING,
     "": frozenset(),
 }
 ORGANIZATION: dict[Role, frozenset[Right]] = {
     "admin": EVERYTHING - OF_PLATFORM - {"change_billing"},
-    "billing": _SEES_MONEY,
+    "billing": _SEES_MONEY | {"change_alerts"},
     "auditor": SEEING - OF_PLATFORM,
     "member": frozenset(
         {"see_requests", "see_usage", "see_models", "play", "see_keys", "change_keys", "see_limits", "see_account"}

@@ -100,11 +100,12 @@ def _sums(mine: Sequence[SpentHour], at: datetime) -> Sums:
     start, end = month_of(at)
     midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     month = [spent for spent in mine if spent.hour >= start]
+    used = [_number(spent.hour) for spent in mine if spent.used_pico]
     month_pico = sum(spent.used_pico + spent.services_pico for spent in month)
     made = rules.forecast(
         {_number(spent.hour): spent.used_pico for spent in mine},
         spent_pico=month_pico,
-        first=_number(mine[0].hour) if mine else _number(at),
+        first=used[0] if used else _number(at),
         now=_number(at),
         until=_number(end),
     )

@@ -5,6 +5,7 @@ is one transaction for each organization, and done twice it changes nothing. Wha
 invoice and its posting are never changed; a credit note takes a part of it back, with the tax in it.
 """
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -91,6 +92,55 @@ async def close(platform: Platform, actor: str, period: str, reference: str | No
             session = platform.session(connection, actor)
             closed.append(await _close(session, owner, Close(period, until, watermark)))
     return closed
+
+
+class Closing(msgspec.Struct, frozen=True, kw_only=True):
+    """What closing a month would invoice; nothing has its number yet."""
+
+    organization: str
+    billing: Billing
+    currency: str
+    net: str
+    tax: str
+    total: str
+
+
+async def preview(platform: Platform, period: str, reference: str | None, limit: int) -> tuple[list[Closing], bool]:
+    """What `close` would make of the first so many organizations, and whether there are more: done, and rolled back."""
+    until = _end_of(period)
+    if until > datetime.now(UTC):
+        raise InvalidInput(f"{period} is not over: it can be closed from {until:%Y-%m-%dT%H:%M:%SZ} on", param="period")
+    await platform.settler.catch_up()
+    watermark = await periods.watermark(platform.database)
+    found: list[Closing] = []
+    seen = 0
+    async for owner in _owners(platform, reference):
+        if seen == limit:
+            return found, True
+        seen += 1
+        with contextlib.suppress(_Undone):
+            async with platform.database.connection() as connection:
+                session = platform.session(connection, "preview")
+                closed = await _close(session, owner, Close(period, until, watermark))
+                if closed.new:
+                    found += [_closing(owner, await get(connection, number)) for number in closed.invoices]
+                raise _Undone
+    return found, False
+
+
+class _Undone(Exception):
+    """Ends a transaction that was only looked at."""
+
+
+def _closing(owner: Organization, made: Stored) -> Closing:
+    return Closing(
+        organization=owner.name,
+        billing=made.billing,
+        currency=made.currency,
+        net=decimal_from_minor(made.net_minor, made.minor_digits),
+        tax=decimal_from_minor(made.tax_minor, made.minor_digits),
+        total=decimal_from_minor(made.total_minor, made.minor_digits),
+    )
 
 
 async def close_due(platform: Platform) -> None:

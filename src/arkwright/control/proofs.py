@@ -21,7 +21,7 @@ from arkwright.domain import merkle
 from arkwright.domain import proofs as rules
 from arkwright.domain.feeds import UsageEvent
 from arkwright.domain.proofs import Counted, ExportEnd, ExportHead, ExportRoot, ExportRow, Part, Root, canonical
-from arkwright.store import feeds
+from arkwright.store import feeds, statements
 from arkwright.store import proofs as store
 from arkwright.store.feeds import Place
 from arkwright.store.proofs import LastRoot, StoredRoot
@@ -108,6 +108,14 @@ async def export(platform: Platform, organization: str, since: date | None, unti
     if len(found) > _EXPORTED_ROOTS_MAX:
         raise InvalidInput(f"more than {_EXPORTED_ROOTS_MAX} roots; narrow the period", param="since")
     return _lines(platform, owner, found)
+
+
+async def posted(platform: Platform, organization: str, first: int, last: int) -> dict[str, str]:
+    """What the ledger earned of a customer by model calls under these roots, in pico: what an export must add up to."""
+    async with platform.reading() as connection:
+        owner = await organizations.get(connection, organization)
+        sums = await statements.proved_sums(connection, owner.id, first, last)
+    return {currency: str(pico) for currency, pico in sums.items()}
 
 
 async def _lines(platform: Platform, owner: str, roots: Sequence[StoredRoot]) -> AsyncIterator[bytes]:

@@ -20,6 +20,8 @@ TransactionKind = Literal[
     "payment", "refund", "refund_paid", "write_off", "adjustment",
 ]  # fmt: skip
 
+KINDS: tuple[TransactionKind, ...] = get_args(TransactionKind)
+
 Layer = Literal["iaas", "paas", "maas"]
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 REVENUE: dict[Layer, AccountKind] = {"iaas": "revenue_iaas", "paas": "revenue_paas", "maas": "revenue_maas"}

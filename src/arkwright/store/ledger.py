@@ -119,6 +119,12 @@ async def posted(connection: Connection, transaction: ledger.Transaction, param:
     return Posting(False, rows[0].id)
 
 
+async def entries(connection: Connection, reference: str) -> list[tuple[str, int]]:
+    """(account kind, pico) of the transaction of this reference."""
+    rows = _queries.entries_of(connection, reference=reference)
+    return [(row.account, int(row.amount_pico)) async for row in rows if row.account is not None]
+
+
 class ServiceCharge(msgspec.Struct, frozen=True, kw_only=True):
     """What was done for an organization beside answering requests: quantity × unit price, exactly."""
 

@@ -1,16 +1,18 @@
 """/organizations/{organization}/ledger, and the operations on it"""
 
+from datetime import datetime
 from typing import Annotated
 
 from litestar import get, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from arkwright.basics.errors import NotFound
-from arkwright.control import dunning, ledger, organizations, services
+from arkwright.control import dunning, ledger, organizations, services, statements
 from arkwright.control.ledger import LedgerAccount, LedgerTransaction, MoneySpec, Moved
-from arkwright.control.routes.call import LIMIT, Call, Limit
+from arkwright.control.routes.call import LIMIT, After, Call, Limit
 from arkwright.control.services import ServiceSpec
 from arkwright.control.session import Page
+from arkwright.control.statements import Statement
 
 Before = Annotated[int | None, QueryParameter(description="`last_id` of the page before.")]
 
@@ -21,6 +23,22 @@ async def list_ledger(
 ) -> Page[LedgerTransaction]:
     """Every transaction, newest first; `after`: older than this one."""
     return await ledger.listing(call.platform, organization, after, limit)
+
+
+@get("/organizations/{organization:str}/ledger/statement")
+async def get_statement(
+    call: Call,
+    organization: FromPath[str],
+    kind: FromQuery[str] = "",
+    since: FromQuery[datetime | None] = None,
+    until: FromQuery[datetime | None] = None,
+    after: After = "",
+    limit: Limit = LIMIT,
+) -> Statement:
+    """What moved on the payer's account, newest first, with the balance after each; opening and closing add up."""
+    return await statements.read(
+        call.platform, organization, kind=kind, since=since, until=until, after=after, limit=limit
+    )
 
 
 @get("/organizations/{organization:str}/ledger/accounts")
@@ -54,4 +72,4 @@ async def charge_service(call: Call, organization: FromPath[str], data: JSONBody
     return moved
 
 
-ROUTES = [list_ledger, list_accounts, move_money, charge_service]
+ROUTES = [list_ledger, get_statement, list_accounts, move_money, charge_service]

@@ -52,4 +52,10 @@ async def export_proof(
     return Stream(exports.told(lines), media_type=LINES)
 
 
-ROUTES = [get_key, list_roots, seal, export_proof]
+@get("/organizations/{organization:str}/proof/ledger")
+async def get_posted(call: Call, organization: FromPath[str], first: AfterNumber, last: AfterNumber) -> dict[str, str]:
+    """What the ledger earned by its model calls under the roots `first` to `last`, in pico: the sum of such a proof."""
+    return await proofs.posted(call.platform, organization, first, last)
+
+
+ROUTES = [get_key, list_roots, seal, export_proof, get_posted]
