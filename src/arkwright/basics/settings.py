@@ -22,6 +22,9 @@ _NOT_SETTINGS = {
     "ARKWRIGHT_URL",
     "ARKWRIGHT_ADMIN_KEY",
     "ARKWRIGHT_CHROMIUM",
+    "ARKWRIGHT_SCREENSHOTS",
+    "ARKWRIGHT_KEY",  # A customer's key and a person's token, as every sample of ours has them in a shell.
+    "ARKWRIGHT_TOKEN",
     "ARKWRIGHT_LIFELINE_FD",  # How a supervisor tells its children that it lives.
     "ARKWRIGHT_LISTEN_FDS",  # The sockets that it hands to gateways.
     "ARKWRIGHT_NATIVE",  # See `basics/native.py`.
