@@ -49,8 +49,9 @@ format: setup  ## Format and mend what can be mended by machine
 lock:  ## Resolve requirements/dev.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras -q -o requirements/dev.lock pyproject.toml requirements/dev.in
 
-docs: setup  ## Write the reference anew from the code
+docs: setup  ## Write the reference anew from the code, and build the site in build/docs
 	@$(BIN)/python -m docs.generate
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet && echo "the site is in build/docs/index.html"
 
 screenshots: setup  ## Take the pictures of README and docs anew, by the browser tests
 	@ARKWRIGHT_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q tests/browser/test_screenshots.py

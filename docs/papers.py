@@ -5,11 +5,12 @@ Law: no page of the site loads or asks anything of another host; a link that lea
 
 import re
 from pathlib import Path
-from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+
+from docs import admin_api
 
 ROOT = Path(__file__).resolve().parent.parent
 PAPERS = {
@@ -24,6 +25,7 @@ _HIDDEN = re.compile(r"<!-- (?:first|not run):.*?-->\n*", re.DOTALL)
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
+    files.append(File.generated(config, "reference/admin-api.md", content=admin_api.page()))
     for name, paper in PAPERS.items():
         text = _LINK.sub(_moved, (ROOT / paper).read_text())
         # Drawing it would load a script from elsewhere; the text of it reads well.
@@ -45,13 +47,3 @@ def _moved(link: re.Match[str]) -> str:
     if target.startswith("docs/") and target.endswith(".md"):
         return f"]({target.removeprefix('docs/')}{anchor})"
     raise ValueError(f"the site has no {target}")
-
-
-def build(folder: Path) -> None:
-    """The whole site into `folder`. Raises when anything is wrong with it."""
-    from mkdocs.commands.build import build as built
-    from mkdocs.config import load_config
-
-    settings: dict[str, Any] = {"site_dir": str(folder)}
-    config = load_config(str(ROOT / "mkdocs.yml"), **settings)
-    built(config)

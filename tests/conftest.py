@@ -92,6 +92,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
         left_out[reason.removeprefix("Skipped: ")] += "left out: " in reason
     for reason, count in sorted((+left_out).items()):
         terminalreporter.write_line(f"{reason}: {count} tests" if count > 1 else reason, yellow=True, bold=True)
+    blocks = sum(_blocks_left_out(report) for report in terminalreporter.getreports("passed"))
+    if blocks:
+        line = f"documentation: {blocks} code blocks left out, each with its reason above it"
+        terminalreporter.write_line(line, yellow=True)
+
+
+def _blocks_left_out(report: pytest.TestReport) -> int:
+    found = dict(report.user_properties).get("left out", 0) if report.when == "call" else 0
+    return found if isinstance(found, int) else 0
 
 
 class TemporaryDatabase:

@@ -32,11 +32,8 @@ class Block(msgspec.Struct, frozen=True):
     language: str
     text: str
     left_out: str = ""
-    hidden: bool = False
 
     def commands(self) -> list[Command]:
-        if self.hidden:
-            return [Command(self.line, self.text)]
         if self.language == "bash":
             return list(self._lines())
         found: list[tuple[int, list[str], list[str]]] = []
@@ -75,7 +72,7 @@ def blocks(page: Path) -> Iterator[Block]:
             left_out = mark.group(2).strip()
             assert left_out, f"{page.name}:{line}: not run, but why?"
         elif mark.re is _COMMENT:
-            yield Block(line, "bash", mark.group(2), hidden=True)
+            yield Block(line, "bash", mark.group(2))
         else:
             assert mark.group(1) in LANGUAGES, f"{page.name}:{line}: what language is {mark.group(1)!r}?"
             yield Block(line + 1, mark.group(1), mark.group(2), left_out)

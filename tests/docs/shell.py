@@ -29,14 +29,15 @@ class Failed(Exception):
 
 
 class Shell:
-    def __init__(self, platform: Platform, folder: Path) -> None:
+    def __init__(self, platform: Platform, commands: Path, folder: Path) -> None:
         self._address = platform.base_url.removeprefix("http://").removesuffix("/v1")
         self._last = {"ak-": platform.api_key, "adm-": platform.admin_key}
         environment = {
             **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "ARKWRIGHT_DATA_DIR": platform.data_dir,
             "ARKWRIGHT_KEY": platform.api_key,
+            "ARKWRIGHT_ADMIN_KEY": platform.admin_key,
             "COLUMNS": "200",
         }
         self._bash = subprocess.Popen(

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -16,6 +16,7 @@ import pytest
 from arkwright.control.declaration import TABLES
 from tests.contract.platforms import Platform, running_platform
 from tests.docs.blocks import Block, agrees, blocks
+from tests.docs.command import quick_command
 from tests.docs.pages import ROOT, with_code
 from tests.docs.shell import Failed, Shell
 
@@ -29,18 +30,25 @@ def platform() -> Iterator[Platform]:
         yield platform
 
 
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("commands")
+    with quick_command(folder):
+        yield folder
+
+
 @pytest.mark.parametrize("page", with_code(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_tells_people_to_type_works(
-    platform: Platform, tmp_path: Path, page: Path, record_property: pytest.FixtureRequest
+    platform: Platform, commands: Path, tmp_path: Path, page: Path, record_property: Callable[[str, object], None]
 ) -> None:
     left_out = 0
-    with Shell(platform, tmp_path) as shell:
+    with Shell(platform, commands, tmp_path) as shell:
         for block in blocks(page):
             if block.left_out:
                 left_out += 1
             else:
                 _hold(shell, page, block, tmp_path)
-    record_property("left out", left_out)  # type: ignore[operator]
+    record_property("left out", left_out)
 
 
 def _hold(shell: Shell, page: Path, block: Block, folder: Path) -> None:
@@ -65,7 +73,9 @@ def _type(shell: Shell, page: Path, block: Block) -> None:
         except Failed as failed:
             pytest.fail(f"{where}\nfailed:\n{failed}", pytrace=False)
         if not agrees(command.stated, printed):
-            pytest.fail(f"{where}\nthe page says:\n{chr(10).join(command.stated)}\nit printed:\n{printed}", pytrace=False)
+            pytest.fail(
+                f"{where}\nthe page says:\n{chr(10).join(command.stated)}\nit printed:\n{printed}", pytrace=False
+            )
 
 
 def _run(shell: Shell, where: str, text: str, folder: Path) -> None:
@@ -86,6 +96,7 @@ def _declare(where: str, text: str, folder: Path) -> None:
     for table, rows in tomllib.loads(text).items():
         if table in TABLES:
             try:
-                msgspec.convert(rows, list[TABLES[table]])  # type: ignore[misc]
+                for row in rows:
+                    msgspec.convert(row, TABLES[table])
             except msgspec.ValidationError as error:
                 pytest.fail(f"{where}: {table}: {error}")
