@@ -41,6 +41,14 @@ async def page(
     return [version(row) async for row in rows]
 
 
+async def newest(
+    connection: Connection, model: str, currency: str, *, before: datetime | None, limit: int
+) -> list[PriceVersion]:
+    """Those of one price that begin before a moment, the newest first."""
+    rows = _queries.price_newest(connection, model=model, currency=currency, before=before, limit=limit)
+    return [version(row) async for row in rows]
+
+
 async def in_force(connection: Connection, at: datetime) -> list[PriceVersion]:
     """For each model and currency the version of that moment and all later ones."""
     return [version(row) async for row in _queries.prices_in_force(connection, at=at)]

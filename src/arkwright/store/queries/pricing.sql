@@ -39,6 +39,13 @@ SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended('arkwright.price ' 
 SELECT id, model, currency, rules, windows, valid_from, created_at
 FROM price_version WHERE model = :model AND currency = :currency AND valid_from > :at ORDER BY valid_from LIMIT 1;
 
+-- name: price_newest
+-- Of one model's price, the newest first: those that begin before a moment.
+SELECT id, model, currency, rules, windows, valid_from, created_at
+FROM price_version
+WHERE model = :model AND currency = :currency AND valid_from < coalesce(:before::timestamptz, 'infinity')
+ORDER BY valid_from DESC LIMIT :limit;
+
 -- name: draft_insert!
 INSERT INTO price_draft (id, model, currency, rules, windows, origin, actor)
 VALUES (:id, :model, :currency, :rules, :windows, :origin, :actor);
