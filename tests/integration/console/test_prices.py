@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from arkwright.console.viewer import PlatformRole
 from arkwright.control import people
 from arkwright.control.platform import Platform
 from arkwright.domain.metering import Usage
@@ -39,7 +40,8 @@ async def sold(platform: Platform) -> Platform:
             " VALUES ('model_1', %s, 'chat', 'p', 'm', 10)",
             (PRICE.model,),
         )
-        for login, role in (("payer", "billing"), ("looker", "auditor"), ("nobody", "")):
+        roles: dict[str, PlatformRole] = {"payer": "billing", "looker": "auditor", "nobody": ""}
+        for login, role in roles.items():
             await people.new_person(session, login, PASSWORD, platform_role=role)
     month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
     worker = Worker(platform.settings.paths.root / "journal", platform.words)
@@ -60,7 +62,8 @@ async def draft(browser: httpx.AsyncClient, text: str = TEXT) -> str:
 
 
 @pytest.mark.parametrize(
-    ("login", "sees", "changes"), [("admin", True, True), ("payer", True, True), ("looker", True, False), ("nobody", False, False)]
+    ("login", "sees", "changes"),
+    [("admin", True, True), ("payer", True, True), ("looker", True, False), ("nobody", False, False)],
 )  # fmt: skip
 async def test_who_may_see_and_change_the_book(sold: Platform, login: str, sees: bool, changes: bool) -> None:
     async with opened(sold) as browser:
@@ -81,7 +84,7 @@ async def test_the_book_shows_rules_in_the_unit_of_the_trade_and_as_files(sold: 
         page = await browser.get("/console/prices")
         assert "0.25 per million tokens" in page.text
         rows = (await browser.get("/console/prices?as=json")).json()["data"]
-        assert [(row["item"], row["price"]) for row in rows][0] == ("input", "0.25 per million tokens")
+        assert next((row["item"], row["price"]) for row in rows) == ("input", "0.25 per million tokens")
         assert len(rows) == len(PRICE.rules)
         assert "input > 1000 tokens" in (await browser.get("/console/prices?as=csv")).text
 
