@@ -29,6 +29,7 @@ class Traits(msgspec.Struct, frozen=True, omit_defaults=True):
     health_path: str = (
         ""  # From the root of its address; 200 is well. Empty: a connection is all that can be asked for.
     )
+    counts_prompts: bool = False  # True: it says beforehand how many tokens it would read, as Anthropic's API asks it.
 
 
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):

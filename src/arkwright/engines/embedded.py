@@ -74,6 +74,7 @@ def traits(stored: dict[str, Any]) -> Traits:
         refuses=IGNORED_FIELDS + PRIVATE_FIELDS,
         continues=True,
         health_path="/health",
+        counts_prompts=True,
     )
 
 

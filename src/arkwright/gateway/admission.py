@@ -99,7 +99,10 @@ class Refused(NamedTuple):
 
 def authenticate(state: State, exchange: Exchange) -> Principal:
     """Raises Unauthenticated (401) or Forbidden (403). Never repeats the key it was shown."""
-    principal = principal_of(state, exchange.header(b"authorization"))
+    authorization = exchange.header(b"authorization")
+    if authorization is None and (key := exchange.header(b"x-api-key")) is not None:
+        authorization = b"Bearer " + key  # As Anthropic's clients send it.
+    principal = principal_of(state, authorization)
     if principal.key.scopes:
         scopes.check(principal.key, exchange.path)
     return principal

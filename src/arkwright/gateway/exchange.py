@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from arkwright.basics.errors import ArkwrightError
 from arkwright.basics.ids import new_event_id, request_id
+from arkwright.gateway import dialects
+from arkwright.gateway.dialects import Voice
 from arkwright.gateway.pump import Socket
-from arkwright.wire import http, openai_errors
+from arkwright.wire import http
 from arkwright.wire.http import Headers
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class Exchange:
         "_chunked", "_connection", "_ended", "_head_only", "begun", "body", "bytes_out", "error_class", "event_id",
         "fields", "headers",
         "keep_alive", "limits", "method", "on_disconnect", "on_drained", "on_full", "path", "query",
-        "queue_us", "started_at", "status",
+        "queue_us", "started_at", "status", "voice",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +67,7 @@ class Exchange:
         self.status = 0  # Of the answer; 0 until there is one.
         self.bytes_out: int | None = None  # Of a whole answer.
         self.error_class = ""  # The code of the class of the error that was the answer.
+        self.voice: Voice | None = None  # Whoever says it in another dialect than OpenAI's.
         self.limits = b""  # How the caller's limits stand, as lines for the head of whatever answer there is.
         # What the owner of the exchange wants to hear of.
         self.on_disconnect: Callable[[], None] | None = None
@@ -78,6 +81,8 @@ class Exchange:
     @property
     def pumped(self) -> Socket | None:
         """The client's socket, where whoever has a stream's events may write chunks of them straight to it."""
+        if self.voice is not None:
+            return None
         return self._connection.pumped if self._chunked and not self._ended and not self._head_only else None
 
     @property
@@ -107,6 +112,8 @@ class Exchange:
         """A whole answer. Does nothing when the client is gone."""
         if self._ended:
             return
+        if self.voice is not None and status == 200:
+            body = self.voice.whole(body, content_type)
         self.status = status
         framing = b"content-length: %d\r\n" % len(body) if status not in (204, 304) else b""
         head = self._head(content_type if body else None, extra, framing, cors=cors)
@@ -125,7 +132,8 @@ class Exchange:
             extra.append((b"retry-after", b"%d" % error.retry_after_s))
         if error.retry_after_ms is not None:
             extra.append((b"retry-after-ms", b"%d" % error.retry_after_ms))
-        self.answer(error.status, openai_errors.render(error), extra=extra)
+        status, body = dialects.error(self, error)
+        self.answer(status, body, extra=extra)
 
     def begin(
         self,
@@ -150,6 +158,8 @@ class Exchange:
         self._connection.write(self._head(content_type, extra, framing, cors=cors))
 
     def write(self, data: bytes) -> None:
+        if self.voice is not None:
+            data = self.voice.part(data)
         if not self._ended and data and not self._head_only:
             self._connection.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
@@ -157,6 +167,8 @@ class Exchange:
         """The last bytes of a streamed answer: only now may the client believe that it has all of it."""
         if self._ended:
             return
+        if self.voice is not None:
+            last = self.voice.last(last)
         self._end()
         if not self._head_only:
             end = http.chunk(last) + http.LAST_CHUNK if self._chunked else last
@@ -184,9 +196,10 @@ class Exchange:
         self.on_disconnect = self.on_full = self.on_drained = None
 
     def _head(self, content_type: bytes | None, extra: Headers | None, framing: bytes, *, cors: bool) -> bytes:
-        return b"%b%b%b%bx-request-id: %b\r\n\r\n" % (
+        return b"%b%b%b%b%bx-request-id: %b\r\n\r\n" % (
             beginning(self.status, content_type, cors, self.keep_alive),
             self.limits,
+            dialects.marks(self) if self.path in dialects.MARKED else b"",
             http.lines(extra) if extra else b"",
             framing,
             self.request_id.encode(),

@@ -8,7 +8,7 @@ import structlog
 from arkwright.basics.errors import ArkwrightError, InternalError, MethodNotAllowed, NotFound
 from arkwright.gateway import passthrough
 from arkwright.gateway.admission import authenticate
-from arkwright.gateway.endpoints import chat, completions, embeddings, health, models
+from arkwright.gateway.endpoints import chat, completions, embeddings, health, messages, models
 from arkwright.gateway.exchange import Exchange
 from arkwright.gateway.worker import Worker
 
@@ -21,13 +21,26 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
     "/v1/completions": {"POST": completions.create},
     "/v1/embeddings": {"POST": embeddings.create},
     "/v1/models": {"GET": models.index},
+    # Anthropic's.
+    "/v1/messages": {"POST": messages.create},
+    "/v1/messages/count_tokens": {"POST": messages.count},
+    # Ark's base URL.
+    "/api/v3/chat/completions": {"POST": chat.create},
+    "/api/v3/embeddings": {"POST": embeddings.create},
+    # DashScope's, for clients of OpenAI and of Anthropic.
+    "/compatible-mode/v1/chat/completions": {"POST": chat.create},
+    "/compatible-mode/v1/completions": {"POST": completions.create},
+    "/compatible-mode/v1/embeddings": {"POST": embeddings.create},
+    "/compatible-mode/v1/models": {"GET": models.index},
+    "/apps/anthropic/v1/messages": {"POST": messages.create},
+    "/apps/anthropic/v1/messages/count_tokens": {"POST": messages.count},
     "/": {"GET": passthrough.to_console},
     "/healthz": {"GET": health.healthz},
     "/readyz": {"GET": health.readyz},
     "/metrics": {"GET": health.metrics},
 }
 _ONE_MODEL = "/v1/models/"
-_DATA_PLANE = "/v1/"
+_DATA_PLANE = ("/v1/", "/api/v3/", "/compatible-mode/v1/", "/apps/anthropic/v1/")
 
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),

@@ -12,6 +12,16 @@ API_OF: dict[str, KeyScope] = {
     "/v1/completions": "completions",
     "/v1/embeddings": "embeddings",
     "/v1/models": "models",
+    "/v1/messages": "chat",
+    "/v1/messages/count_tokens": "chat",
+    "/api/v3/chat/completions": "chat",
+    "/api/v3/embeddings": "embeddings",
+    "/compatible-mode/v1/chat/completions": "chat",
+    "/compatible-mode/v1/completions": "completions",
+    "/compatible-mode/v1/embeddings": "embeddings",
+    "/compatible-mode/v1/models": "models",
+    "/apps/anthropic/v1/messages": "chat",
+    "/apps/anthropic/v1/messages/count_tokens": "chat",
 }
 CHAT = "/v1/chat/completions"
 _ONE_MODEL = "/v1/models/"
