@@ -32,7 +32,7 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """`period`, or `since` and `until`; neither: the current month. `against`: another period than the one before.
 
-    `journals`: read them along however long they are.
+    `journals`: read them along however long they are. `briefly`: not at all.
     """
 
     by: Sequence[str] = ()
@@ -41,6 +41,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     against: str | None = None
     journals: bool = False
+    briefly: bool = False
 
 
 def listing() -> list[ReportView]:
@@ -63,7 +64,7 @@ async def answer(platform: Platform, name: str, asked: Asked) -> Answer:
     period = _period(report, asked, at)
     against = periods.before(period) if asked.against is None else periods.named(asked.against, at, "against")
     paths = platform.settings.paths
-    short = await asyncio.to_thread(journals.size, paths.journal) <= JOURNAL_BYTES_MAX
+    short = not asked.briefly and await asyncio.to_thread(journals.size, paths.journal) <= JOURNAL_BYTES_MAX
     question = Question(
         period=period,
         against=against,

@@ -1,238 +1,185 @@
-"""The operator's overview: what is on offer, who uses it, what it earned, whether the books agree, what runs.
+"""The operator's overview: what is wrong first, then what passes, what was charged, and whether the books agree.
 
-Everything that concerns money is read at one moment of the database, after the settler has caught up, as a bill is.
+Law: nothing here reads every charge there is: figures come from memory, sums from the hourly roll-up of one day, and
+whether the books agree from their last check, which is told with its moment.
 """
 
-import contextlib
+import asyncio
 import json
 import shlex
-from datetime import UTC, datetime
+from datetime import timedelta
+from typing import Any
 
 import msgspec
-from litestar import Response, get
+import structlog
+from litestar import Response, get, post
 from litestar.di import NamedDependency
 
-from arkwright.basics.errors import Unavailable
+from arkwright.basics.money import decimal_from_pico
 from arkwright.console.look import Look
+from arkwright.console.pages.deployments import said
+from arkwright.console.rendering import PATH
 from arkwright.console.screen import Screen
 from arkwright.console.words import _
-from arkwright.control import deployments, models, organizations, prices
-from arkwright.control.deployments import DeploymentView
+from arkwright.control import checks, organizations, problems
+from arkwright.control.health import Figures
 from arkwright.control.platform import Platform
-from arkwright.control.prices import PriceView
-from arkwright.control.session import PAGE_MAX
-from arkwright.domain.catalog import ModelKind
-from arkwright.host import supervisor_client
-from arkwright.host.supervisor import ProcessInfo
-from arkwright.store import books
-from arkwright.store.books import TOKEN_COUNTS, Account, Books, Sums
-from arkwright.store.catalog import Model
+from arkwright.store import catalog, usage
+from arkwright.store import checks as kept_checks
+from arkwright.store.checks import Kept
 from arkwright.store.database import Connection
-from arkwright.store.tenancy import Organization
-
-ORGANIZATIONS_SHOWN = 100
-_DIFFERENCES_SHOWN = 10
-
 
 SCREEN = Screen(name="overview", path="/", title=_("Overview"), group="serve", right="see_overview")
+_ORGANIZATIONS_SHOWN = 5
+_DAY = timedelta(hours=24)
+_MODELS_ASKED = 50
+_log = structlog.get_logger("console")
 
 
-class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`gap`: why its deployment does not serve it; empty when it does. `state` is a word of the templates."""
+class Day(msgspec.Struct, frozen=True, kw_only=True):
+    """What was charged of requests that began within the last 24 hours."""
 
-    name: str
-    kind: ModelKind
-    context_tokens: int
-    provider: str | None
-    deployment: str | None
-    state: str
-    gap: str
-    prices: list[PriceView]
-    later_prices: int
+    requests: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    charged: dict[str, str] = {}
 
 
-class OrganizationRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Amounts are pico of its currency."""
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """A problem in the person's language."""
 
-    organization: Organization
-    balance_pico: int
-    held_pico: int
-    used: Sums
-
-
-class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`deployment`: whose engine it is; empty for what is no engine."""
-
-    name: str
-    deployment: str
-    pid: int | None
-    state: str
-    restarts: int
-    up_s: int
-    last_exit: str
+    level: str
+    what: str
+    why: str
+    mend: str
+    path: str
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    organization_id: str
-    currency: str
-    usage: Sums
-    charges: Sums
-    ledger_pico: int
+class Books(msgspec.Struct, frozen=True, kw_only=True):
+    """`checked` None: nobody has checked them yet."""
+
+    checked: Kept | None
+    running: bool
 
 
-class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """`processes` is None when no supervisor answers (each role may be run by something else)."""
+class _Checking:
+    """A check of the books that somebody asked for, at most one at a time."""
 
-    at: datetime
-    base_url: str
-    models: list[ModelRow]
-    more_models: bool
-    organizations: list[OrganizationRow]
-    more_organizations: bool
-    requests: int
-    tokens: dict[str, int]
-    charged_pico: dict[str, int]
-    differences: list[Difference]
-    difference_count: int
-    stalled: dict[str, str]
-    processes: list[ProcessRow] | None
-    snapshot_version: int
-    gateways: int
-    gateways_behind: int
-    first_call: str
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    def begin(self, platform: Platform) -> None:
+        if not self.running:
+            self._task = asyncio.create_task(self._check(platform))
+
+    async def ended(self) -> None:
+        if self._task is not None:
+            await self._task
+
+    async def _check(self, platform: Platform) -> None:
+        try:
+            await checks.check(platform)
+        except Exception as error:  # broad: whoever asked is gone by now; the log has it, the next check tries again.
+            _log.error("a check of the books failed", reason=str(error))
+
+
+checking = _Checking()
 
 
 @get("/")
-async def overview(look: NamedDependency[Look]) -> Response[str]:
+async def overview(look: NamedDependency[Look]) -> Response[Any]:
+    """Whoever has no overview begins at the first page that they have."""
     if not look.may("see_overview"):
         return look.redirect(look.first_screen())
-    return look.page("overview.html", view=await read(look.platform, look.base_url + "/v1"))
-
-
-async def read(platform: Platform, base_url: str) -> Overview:
-    """Raises Unavailable, or psycopg's OperationalError, without a database."""
-    await platform.settler.catch_up()
-    async with platform.database.snapshot() as connection:
-        rows = await organizations.listing(connection, "", ORGANIZATIONS_SHOWN)
-        accounts = await books.accounts(connection, [row.id for row in rows.data])
-        kept = await books.read(connection)
-        deployed = (await deployments.listing(connection, "", PAGE_MAX)).data
-        offered, more_models = await _models(connection, deployed)
-    gateways = [slot for slot in platform.words.slots() if slot.alive]
-    version = platform.words.snapshot_version
-    differences = kept.differences()
-    return Overview(
-        at=datetime.now(UTC),
-        base_url=base_url,
-        models=offered,
-        more_models=more_models,
-        organizations=[_organization(platform, row, accounts[row.id], kept) for row in rows.data],
-        more_organizations=rows.has_more,
-        requests=sum(sums.requests for sums in kept.charges.values()),
-        tokens={name: sum(getattr(sums, name) for sums in kept.charges.values()) for name in TOKEN_COUNTS},
-        charged_pico=_by_currency(kept),
-        differences=[_difference(kept, entry) for entry in differences[:_DIFFERENCES_SHOWN]],
-        difference_count=len(differences),
-        stalled=dict(platform.settler.stalled),
-        processes=await _processes(platform, deployed),
-        snapshot_version=version,
-        gateways=len(gateways),
-        gateways_behind=sum(slot.loaded_version < version for slot in gateways),
-        first_call=_first_call(base_url, offered),
+    async with look.platform.reading() as connection:
+        day = await _day(connection, look)
+        models = await catalog.models(connection, limit=_MODELS_ASKED)
+        customers = await organizations.listing(connection, "", _ORGANIZATIONS_SHOWN)
+        books = Books(checked=await kept_checks.last(connection), running=checking.running)
+    chat = next((model.name for model in models if model.kind == "chat"), "")
+    return look.page(
+        "overview.html",
+        day=day,
+        books=books,
+        has_models=bool(models),
+        has_organizations=bool(customers.data),
+        base=f"{look.base_url}/v1",
+        first_call=_first_call(f"{look.base_url}/v1", chat),
+        **await _now(look),
     )
 
 
-async def _models(connection: Connection, deployed: list[DeploymentView]) -> tuple[list[ModelRow], bool]:
-    listed = await models.listing(connection, "", PAGE_MAX)
-    by_name = {view.name: view for view in deployed}
-    now = datetime.now(UTC)
-    by_model: dict[str, list[PriceView]] = {}
-    for price in await prices.in_force(connection):
-        by_model.setdefault(price.model, []).append(price)
-    rows = []
-    for model in listed.data:
-        book = by_model.get(model.name, [])
-        valid = [price for price in book if price.valid_from <= now]
-        rows.append(_model(model, by_name.get(model.deployment or ""), valid, len(book) - len(valid)))
-    return rows, listed.has_more
+@get("/overview/now")
+async def now(look: NamedDependency[Look]) -> Response[str]:
+    """The part of the page that moves."""
+    look.require("see_overview")
+    return look.fragment("overview_now.html", **await _now(look))
 
 
-def _model(model: Model, deployment: DeploymentView | None, valid: list[PriceView], later: int) -> ModelRow:
-    state, gap = "provided", ""
-    if deployment is not None:
-        gap = deployment.gap
-        state = "stopped" if deployment.desired == "stopped" else "waiting" if gap else "ready"
-    return ModelRow(
-        name=model.name,
-        kind=model.kind,
-        context_tokens=model.context_tokens,
-        provider=model.provider,
-        deployment=model.deployment,
-        state=state,
-        gap=gap,
-        prices=valid,
-        later_prices=later,
+@post("/overview/check")
+async def check(look: NamedDependency[Look]) -> Response[Any]:
+    """Check the books now: all of them, which takes as long as it takes."""
+    look.require("change_deployments")
+    await look.form()
+    checking.begin(look.platform)
+    return look.redirect("/", look.say(_("The books are being checked; what was found stands here once it is done.")))
+
+
+async def _now(look: Look) -> dict[str, Any]:
+    figures = look.platform.health.figures(look.at)
+    found = await problems.found(look.platform)
+    return {
+        "figures": figures,
+        "spend": {currency: decimal_from_pico(pico) for currency, pico in figures.spend_per_hour_pico.items()},
+        "lines": _lines(figures),
+        "problems": [
+            Told(
+                level=each.level,
+                what=said(look, each.what),
+                why=said(look, each.why),
+                mend=said(look, each.mend),
+                path=PATH + each.path,
+            )
+            for each in found
+        ],
+    }
+
+
+def _lines(figures: Figures) -> dict[str, list[int]]:
+    """Of the last hour, in whole numbers: they are for the eye."""
+    minutes = figures.minutes
+    return {
+        "requests": [int(minute.requests_per_s * 1000) for minute in minutes],
+        "tokens": [int(minute.tokens_per_s * 1000) for minute in minutes],
+        "failed": [minute.failed_share_bp or 0 for minute in minutes],
+        "ttft": [int((minute.ttft_p95_ms or 0) * 1000) for minute in minutes],
+        "spend": [sum(minute.spend_per_hour_pico.values()) // 1_000_000 for minute in minutes],
+    }
+
+
+async def _day(connection: Connection, look: Look) -> Day:
+    since = look.at.replace(minute=0, second=0, microsecond=0) - _DAY + timedelta(hours=1)
+    sums = await usage.report(connection, organization_id=None, since=since)
+    return Day(
+        requests=sum(each.requests for each in sums),
+        input_tokens=sum(each.input_tokens for each in sums),
+        cached_input_tokens=sum(each.cached_input_tokens for each in sums),
+        output_tokens=sum(each.output_tokens for each in sums),
+        charged={each.currency: decimal_from_pico(each.amount_pico) for each in sums},
     )
 
 
-def _organization(platform: Platform, organization: Organization, account: Account, kept: Books) -> OrganizationRow:
-    row = account.lease_row
-    return OrganizationRow(
-        organization=organization,
-        balance_pico=account.balance_pico,
-        held_pico=platform.words.held(row) if row < platform.words.rows else 0,
-        used=kept.charges.get((organization.id, organization.currency), Sums()),
-    )
-
-
-def _by_currency(kept: Books) -> dict[str, int]:
-    charged: dict[str, int] = {}
-    for (_organization, currency), sums in kept.charges.items():
-        charged[currency] = charged.get(currency, 0) + sums.amount_pico
-    return dict(sorted(charged.items()))
-
-
-def _difference(kept: Books, entry: tuple[str, str]) -> Difference:
-    organization_id, currency = entry
-    return Difference(
-        organization_id=organization_id,
-        currency=currency,
-        usage=kept.usage.get(entry, Sums()),
-        charges=kept.charges.get(entry, Sums()),
-        ledger_pico=kept.ledger.get(entry, 0),
-    )
-
-
-async def _processes(platform: Platform, deployed: list[DeploymentView]) -> list[ProcessRow] | None:
-    names = {view.id: view.name for view in deployed}
-    with contextlib.suppress(Unavailable):
-        listed = await supervisor_client.aprocesses(platform.settings.paths.supervisor_socket)
-        return [_process(process, names) for process in sorted(listed, key=lambda process: process.name)]
-    return None
-
-
-def _process(process: ProcessInfo, deployments_by_id: dict[str, str]) -> ProcessRow:
-    # Engines write no ready file: their readiness is their deployment's, which the models show.
-    ours = process.name == "control" or process.name.startswith("gateway-")
-    starting = ours and process.state == "running" and not process.ready
-    return ProcessRow(
-        name=process.name,
-        deployment=next((name for id, name in deployments_by_id.items() if id in process.name), ""),
-        pid=process.pid,
-        state="starting" if starting else process.state,
-        restarts=process.restarts,
-        up_s=max(0, int(datetime.now(UTC).timestamp()) - process.started_at_us // 1_000_000),
-        last_exit=process.last_exit,
-    )
-
-
-def _first_call(base_url: str, offered: list[ModelRow]) -> str:
+def _first_call(base_url: str, model: str) -> str:
     """A line for a shell; empty without a model that chats."""
-    name = next((model.name for model in offered if model.kind == "chat"), "")
-    if not name:
+    if not model:
         return ""
-    body = json.dumps({"model": name, "messages": [{"role": "user", "content": "hello"}]}, ensure_ascii=False)
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hello"}]}, ensure_ascii=False)
     return f'curl {base_url}/chat/completions -H "Authorization: Bearer $ARKWRIGHT_KEY" -d {shlex.quote(body)}'
 
 
-ROUTES = [overview]
+ROUTES = [overview, now, check]
