@@ -231,10 +231,10 @@ async def test_a_database_that_is_away_is_told_in_words(
 ) -> None:
     await sign_in(browser)
 
-    async def gone(*_: object) -> None:
+    def gone(*_: object) -> None:
         raise psycopg.OperationalError("gone")
 
-    monkeypatch.setattr(platform.settler, "catch_up", gone)
+    monkeypatch.setattr(platform, "reading", gone)
     answer = await browser.get("/console")
     assert answer.status_code == 503
     assert "The database does not answer" in answer.text

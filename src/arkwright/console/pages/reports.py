@@ -42,7 +42,13 @@ _SPANS = {"24h": 1, "7d": 7, "30d": 30}
 # Values that the platform itself says, so that they have another language.
 _WORDS = frozenset({"layer", "class", "modality"})
 VALUES = (_("external"), _("internal"), _("test"), _("text"), _("image"), _("audio"), _("video"))
-TITLES = {"layer": _("Layer"), "kind": _("Posting"), "customer": _("Customer"), "modality": _("Modality")}
+TITLES = {
+    "layer": _("Layer"),
+    "kind": _("Posting"),
+    "customer": _("Customer"),
+    "modality": _("Modality"),
+    "vendor": _("Vendor"),
+}
 
 _Key = tuple[str, ...]
 
