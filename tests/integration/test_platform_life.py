@@ -110,6 +110,37 @@ def serving() -> Iterator[Platform]:
         yield platform
 
 
+@pytest.mark.xdist_group("serving")
+def test_what_drains_finishes_its_stream_and_takes_no_new_request(serving: Platform) -> None:
+    until(lambda: answer(serving))
+    with _stream(serving, tokens=200) as received:
+        began = received.readline()
+        assert began.startswith(b"data: ")
+        serving.cli_json("deployments", "drain", MODEL)
+        assert answer(serving) == "", "a new request is refused"
+        assert serving.cli_json("deployments", "show", MODEL)["desired"] == "draining"
+        rest = received.read().decode().split("\n\n")
+    answered[serving.data_dir] += 1
+    assert rest[-2] == "data: [DONE]", "what ran was finished"
+    assert any('"finish_reason":"' in event for event in rest[-4:])
+    (replica,) = serving.cli_json("deployments", "show", MODEL)["replicas"]
+    assert replica["state"] == "ready", "it stays loaded"
+    until(lambda: serving.cli_json("deployments", "show", MODEL)["gap"] == "")
+    serving.cli_json("deployments", "start", MODEL)
+    assert answer(serving), "it serves again at once"
+
+
+def _stream(platform: Platform, tokens: int) -> Any:
+    question = "Tell a long story about a mill on a river."
+    body = {"model": MODEL, "messages": [{"role": "user", "content": question}], "max_tokens": tokens, "stream": True}
+    request = urllib.request.Request(  # noqa: S310
+        f"{platform.base_url}/chat/completions",
+        json.dumps(body).encode(),
+        {"Authorization": f"Bearer {platform.api_key}", "Content-Type": "application/json"},
+    )
+    return urllib.request.urlopen(request, timeout=60)  # noqa: S310
+
+
 @pytest.mark.parametrize("name", ["engine", "supervisor"])
 @pytest.mark.xdist_group("serving")
 def test_a_model_is_served_again_after_kill_9(serving: Platform, name: str) -> None:

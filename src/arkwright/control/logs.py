@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 # Keys that this platform gives out, keys of the form that upstreams use, headers and URLs that carry one, and the keys
 # of engines (64 hexadecimal digits).
 _SECRETS = re.compile(
-    r"\b(?:sk|ark|adm|pat|whsec)-[A-Za-z0-9_\-]{12,}"
+    r"\b(?:sk|ak|ark|adm|pat|whsec)-[A-Za-z0-9_\-]{12,}"
     r"|(?i:\bbearer\s+)[^\s\"',]{8,}"
     r"|(?i:\b(?:api[-_]?key|authorization|password|secret|token)\b[\"']?\s*[:=]\s*[\"']?)[^\s\"',&]{8,}"
     r"|(?<=://)[^\s/:@]+:[^\s/@]+(?=@)"

@@ -31,6 +31,7 @@ _TITLES = {
     "modality": mark("Modality"),
 }
 _OTHERS = "(others)"
+UNREAD = mark("The journals were too long to be read along; --journals reads them.")
 
 
 async def find(connection: Connection, question: Question) -> Found:
@@ -154,7 +155,7 @@ async def _reconciled(
         reconciling.tokens("requests", ("the hourly roll-up", hourly), ("the charges", charged.requests)),
     ]
     if question.journal_dir is None:
-        return checks, [mark("The journals were too long to be read along; --journals reads them.")]
+        return checks, [UNREAD]
     known = list((await audit.journals(connection, question.host)).values())
     written = await asyncio.to_thread(journals.count, question.journal_dir, known, question.period)
     theirs = await leagues.charged_tokens(connection, since, until, written.incarnations)

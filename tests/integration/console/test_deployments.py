@@ -9,6 +9,7 @@ from arkwright.console import option_lines
 from arkwright.console.pages.providers import served_share
 from arkwright.control.platform import Platform
 from arkwright.domain.catalog import ModelKind
+from arkwright.domain.deployments import ReplicaState
 from arkwright.store import catalog
 from tests.integration.console.browsers import form_token, opened, sign_in
 
@@ -22,7 +23,7 @@ async def post(browser: httpx.AsyncClient, path: str, fields: Mapping[str, str],
     return answer
 
 
-async def replica(platform: Platform, deployment: str, state: catalog.ReplicaState = "ready", error: str = "") -> str:
+async def replica(platform: Platform, deployment: str, state: ReplicaState = "ready", error: str = "") -> str:
     async with platform.database.connection() as connection:
         found = await catalog.deployment(connection, deployment)
         assert found is not None

@@ -26,6 +26,7 @@ from arkwright.control.reports import Asked
 from arkwright.reports import as_csv, as_svg, chart, figures
 from arkwright.reports.dimensions import COLUMNS as DIMENSIONS
 from arkwright.reports.report import Answer, Cell, Column, Report
+from arkwright.reports.token_league import UNREAD
 
 SCREEN = Screen(name="reports", path="/reports", title=_("Reports"), group="money", right="see_leagues")
 KEPT_S = 20.0
@@ -102,6 +103,7 @@ async def page(look: Look, template: str, name: str, **values: Any) -> Response[
     return look.page(
         template,
         answer=answer,
+        notes=[note for note in answer.notes if note != UNREAD],  # Here a link reads them.
         report=report,
         by=by,
         bars=[drawing.Bar(bar.label, _told(bar), bar.length) for bar in chart.bars(answer)],
