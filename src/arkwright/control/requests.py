@@ -20,9 +20,9 @@ from arkwright.control.platform import Platform
 from arkwright.control.prices import moment_us
 from arkwright.control.session import missing
 from arkwright.domain.journal import Attempt
-from arkwright.domain.usage_series import Hours, Split, grain_of, moments, whole_hours
 from arkwright.store import requests, usage_series
 from arkwright.store.database import Connection
+from arkwright.store.hours import Hours, Split, grain_of, moments, whole_hours
 from arkwright.store.requests import Place, Wanted
 
 SCAN = 10_000  # Requests that one look goes through.

@@ -15,9 +15,9 @@ from arkwright.basics.errors import InvalidInput
 from arkwright.basics.money import decimal_from_pico
 from arkwright.control import organizations
 from arkwright.control.platform import Platform
-from arkwright.domain.usage_series import SPLITS, Grain, Hours, Split, grain_of, moments, whole_hours
 from arkwright.store import usage_series
 from arkwright.store.database import Connection
+from arkwright.store.hours import SPLITS, Grain, Hours, Split, grain_of, moments, whole_hours
 
 SHOWN_MAX = 8  # Values that a chart has a line for.
 ROWS_MAX = 200  # Values that a table has a row for.

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from arkwright.domain.usage_series import Grain, Hours, Split, pieces
 from arkwright.store import feeds, followers
 from arkwright.store.charges import ids_between
 from arkwright.store.database import Connection, Database, load_queries
 from arkwright.store.feeds import Place
+from arkwright.store.hours import Grain, Hours, Split, pieces
 
 _queries = load_queries("usage_series")
 _FOLLOWER = "usage_series"

@@ -15,9 +15,9 @@ from arkwright.basics.money import decimal_from_pico
 from arkwright.control import rerating, usage_series
 from arkwright.control.rerating import RerateSpec
 from arkwright.domain import journal as records
-from arkwright.domain.usage_series import Hours, after, floor, grain_of, moments, pieces, whole_hours
 from arkwright.store import pricing
 from arkwright.store import usage_series as store
+from arkwright.store.hours import Hours, after, floor, grain_of, moments, pieces, whole_hours
 from tests.doubles.money import PRICE, Worker, add_organization, add_price
 from tests.doubles.requests import mixed
 from tests.integration.control.conftest import Admin

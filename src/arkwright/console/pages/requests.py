@@ -22,8 +22,8 @@ from arkwright.console.words import _
 from arkwright.control import requests, usage_series
 from arkwright.control.requests import Filters, Histogram, RequestPage, RequestRow, RequestView, Stage
 from arkwright.control.session import PAGE_MAX
-from arkwright.domain.usage_series import whole_hours
 from arkwright.reports.report import Span
+from arkwright.store.hours import whole_hours
 
 SCREEN = Screen(name="requests", path="/requests", title=_("Requests"), group="use", right="see_requests")
 

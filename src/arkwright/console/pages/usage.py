@@ -17,7 +17,7 @@ from arkwright.console.screen import Screen
 from arkwright.console.words import _
 from arkwright.control import usage_series
 from arkwright.control.usage_series import Figures, Group, Measure, Point, UsageSeries
-from arkwright.domain.usage_series import Split, moments, whole_hours
+from arkwright.store.hours import Split, moments, whole_hours
 
 SCREEN = Screen(name="usage", path="/usage", title=_("Usage"), group="use", right="see_usage")
 LINES_MAX = 5  # That a chart tells apart by colour.

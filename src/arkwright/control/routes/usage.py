@@ -11,7 +11,7 @@ from arkwright.control.prices import moment_us
 from arkwright.control.routes.call import Call
 from arkwright.control.usage import UsageReport
 from arkwright.control.usage_series import Measure, UsageSeries
-from arkwright.domain.usage_series import Split
+from arkwright.store.hours import Split
 
 By = Annotated[
     str, QueryParameter(description="Comma-separated: organization, project, key, model, target; hour or day.")
