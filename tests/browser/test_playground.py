@@ -115,7 +115,7 @@ async def test_its_code_is_the_present_state(open_page: Open) -> None:
     await page.fill("#message", 'What\'s "this"?')
     await page.get_by_role("button", name="View code").click()
     dialog = page.get_by_role("dialog", name="The same request in code")
-    await expect(dialog.locator("details")).to_have_count(4)
+    await expect(dialog.locator("details", has_text="Node")).to_have_count(1)
     python = await dialog.locator("details", has_text="Python (openai)").locator("code").last.text_content()
     assert python is not None
     assert 'What\'s \\"this\\"?' in python

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from arkwright.domain.catalog import ModelKind
-from arkwright.wire.dialects import Dialect, answered
+from arkwright.wire import dialects
+from arkwright.wire.dialects import Dialect
 
 HELLO = "Say hello in one short sentence."
 KEY = "ARKWRIGHT_KEY"
@@ -54,7 +55,7 @@ def of_request(base_url: str, body: Mapping[str, Any], kind: ModelKind = "chat")
     if kind == "chat":
         ark = _python("volcenginesdkarkruntime", "Ark", base_url, method, told, asked)
         made.append(Sample("ark", "Python (Ark)", 'pip install "volcengine-python-sdk[ark]"', ark))
-        made += [sample for dialect, sample in _others(base_url, asked).items() if answered(dialect)]
+        made += [sample for dialect, sample in _others(base_url, asked).items() if dialect in dialects.ANSWERED]
     made.append(Sample("node", "Node (openai)", "npm install openai", _node(base_url, method, told_node, asked)))
     return made
 

@@ -9,6 +9,7 @@ from arkwright.basics.clock import now_us
 from arkwright.control import showcase
 from arkwright.control.platform import Platform
 from arkwright.domain.metering import Usage
+from arkwright.wire import dialects
 from tests.doubles.traffic import add_customers, request, write
 from tests.integration.console.browsers import sign_in
 from tests.integration.console.roles import become
@@ -79,7 +80,8 @@ async def test_a_models_page_has_samples_prices_and_hours(shop: httpx.AsyncClien
     text = html.unescape(page)
     assert "curl http://console.test:8080/v1/chat/completions" in text
     assert "from openai import OpenAI" in text
-    assert "anthropic" not in text  # The gateway does not answer that dialect: no sample of it.
+    for dialect in ("anthropic", "dashscope"):
+        assert (f"Python ({dialect})" in text) == (dialect in dialects.ANSWERED)
     assert "1,000 < input" in text  # The price's rule for longer input, in short.
     assert "ep-20261124000000-aaaaa" in text
     assert '"moments"' in text

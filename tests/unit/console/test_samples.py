@@ -32,18 +32,17 @@ BODIES: list[dict[str, Any]] = [
 ]
 
 
-def test_what_is_served_is_what_the_gateway_answers() -> None:
-    assert {path for path, methods in ROUTES.items() if "POST" in methods} == dialects.SERVED
+@pytest.mark.parametrize("dialect", dialects.PATHS)
+def test_a_dialect_is_called_answered_if_the_gateway_answers_it(dialect: dialects.Dialect) -> None:
+    routed = "POST" in ROUTES.get(dialects.PATHS[dialect], {})
+    assert (dialect in dialects.ANSWERED) == routed, "bring ANSWERED in wire/dialects.py to what the router has"
 
 
 def test_only_dialects_that_are_answered_have_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    titles = {sample.title for sample in samples.first(BASE, "m")}
-    answered = {dialect for dialect in dialects.PATHS if dialects.answered(dialect)}
-    assert {"anthropic", "dashscope"} & answered == {
-        name for name in ("anthropic", "dashscope") if f"Python ({name})" in titles
-    }
-    monkeypatch.setattr(dialects, "SERVED", dialects.SERVED | {"/v1/messages"})
-    assert "Python (anthropic)" in {sample.title for sample in samples.first(BASE, "m")}
+    monkeypatch.setattr(dialects, "ANSWERED", frozenset({"openai"}))
+    assert [sample.name for sample in samples.first(BASE, "m")] == ["curl", "python", "ark", "node"]
+    monkeypatch.setattr(dialects, "ANSWERED", frozenset({"openai", "anthropic"}))
+    assert [sample.name for sample in samples.first(BASE, "m")] == ["curl", "python", "ark", "anthropic", "node"]
 
 
 @pytest.mark.parametrize("body", BODIES)
@@ -56,7 +55,7 @@ def test_a_shell_sends_the_very_body(body: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("body", BODIES)
 def test_python_passes_the_very_body(body: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialects, "SERVED", dialects.SERVED | set(dialects.PATHS.values()))
+    monkeypatch.setattr(dialects, "ANSWERED", frozenset(dialects.PATHS))
     made = [sample for sample in samples.of_request(BASE, body) if sample.title.startswith("Python")]
     assert len(made) == 4
     for sample in made:
