@@ -161,6 +161,10 @@ def answers(chance: random.Random) -> None:
 
     body = mutated(ANSWER, chance) if chance.random() < 0.8 else ANSWER
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+    if chance.random() < 0.4:
+        head = head.partition(b"content-length")[0] + b"transfer-encoding: chunked\r\n\r\n"
+        body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in pieces(body, chance) if part) + b"0\r\n\r\n"
+        body = mutated(body, chance) if chance.random() < 0.3 else body
     data = (mutated(head, chance) if chance.random() < 0.4 else head) + body
     plain = _answers.answer(data)
     if not plain:

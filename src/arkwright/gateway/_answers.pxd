@@ -1,8 +1,10 @@
 """Plain answers, read in C."""
 
 cdef struct Answer:
-    long long body_at
+    Py_ssize_t body_at
+    const char* body  # Where it was in chunks, in room that holds until the next answer is read.
     long long body_length
+    Py_ssize_t whole  # With its head, and with what is around its chunks.
     const char* request_id
     Py_ssize_t request_id_length
     const char* model  # Between its quotes; NULL: there is none.

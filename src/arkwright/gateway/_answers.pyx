@@ -1,10 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Plain answers, read in C in one pass: status 200, a length, a JSON object that tells its usage in the ordinary form.
+"""Plain answers, read in C: status 200, a length or chunks, a JSON object that tells its usage in the ordinary form.
 
 Law: as in `_requests`. What is not plain is read by `gateway.upstream` and `wire.openai_answer`.
 """
 
-from libc.string cimport memchr, memcmp
+from libc.stdlib cimport realloc
+from libc.string cimport memchr, memcmp, memcpy
 
 from arkwright.gateway._heads cimport Field, called, field, says
 from arkwright.gateway._json cimport behind, blank, key, number, value
@@ -14,12 +15,18 @@ cdef extern from "string.h" nogil:
 
 cdef enum:
     HEAD_BYTES_MAX = 8192
+    CHUNKED = -2  # In the place of a length.
+    CHUNKS_MAX = 256  # They are walked along anew with each piece that comes.
+    SIZE_LINE_MAX = 10  # Up to eight digits and a line break; more is read by Python.
+
+cdef char* ROOM = NULL  # The last body that came in chunks, joined. Answers are read one at a time.
+cdef Py_ssize_t ROOM_BYTES = 0
 
 
 # A whole answer
 
 cdef Reading read_answer(const char* data, Py_ssize_t length, Answer* answer) noexcept nogil:
-    """Status 200 with a length, JSON that has usage in the ordinary form."""
+    """Status 200 with a length or in chunks, JSON that has usage in the ordinary form."""
     cdef const char* end
     if length < 17:
         return UNFINISHED if not memcmp(data, b"HTTP/1.1 200 OK\r\n", length) else ODD_ONE
@@ -33,11 +40,77 @@ cdef Reading read_answer(const char* data, Py_ssize_t length, Answer* answer) no
     answer.request_id, answer.request_id_length = b"", 0
     if not answer_head(data + 17, end + 2, answer):
         return ODD_ONE
+    answer.body, answer.whole = end + 4, length
+    if answer.body_length == CHUNKED:
+        return read_chunks(end + 4, data + length, answer)
     if length < answer.body_at + answer.body_length:
         return UNFINISHED
     if length > answer.body_at + answer.body_length or not answer_body(end + 4, data + length, answer):
         return ODD_ONE
     return PLAIN
+
+
+cdef Reading read_chunks(const char* at, const char* end, Answer* answer) noexcept nogil:
+    """A body in chunks without extensions and trailers, and nothing behind it."""
+    cdef const char* line_end
+    cdef long long size
+    cdef Py_ssize_t filled = 0
+    cdef int count = 0
+    if not room_for(end - at):
+        return ODD_ONE
+    while True:
+        line_end = <const char*> memchr(at, 10, min(end - at, <Py_ssize_t> SIZE_LINE_MAX))
+        if line_end == NULL:
+            return UNFINISHED if end - at < SIZE_LINE_MAX else ODD_ONE
+        size = chunk_size(at, line_end - 1)
+        count += 1
+        if size < 0 or line_end[-1] != 13 or count > CHUNKS_MAX:
+            return ODD_ONE
+        at = line_end + 1
+        if size == 0:
+            break
+        if end - at < size + 2:
+            return UNFINISHED
+        memcpy(ROOM + filled, at, size)
+        filled += size
+        at += size + 2
+        if (at - 2)[0] != 13 or (at - 1)[0] != 10:
+            return ODD_ONE
+    if end - at < 2:
+        return UNFINISHED
+    if end - at > 2 or at[0] != 13 or at[1] != 10 or not filled or not answer_body(ROOM, ROOM + filled, answer):
+        return ODD_ONE
+    answer.body, answer.body_length = ROOM, filled
+    return PLAIN
+
+
+cdef long long chunk_size(const char* at, const char* end) noexcept nogil:
+    """Of digits alone; -1 for anything else."""
+    cdef long long size = 0
+    cdef unsigned char byte
+    if at >= end:
+        return -1
+    while at < end:
+        byte = at[0]
+        if 48 <= byte <= 57:
+            size = size * 16 + byte - 48
+        elif 97 <= byte <= 102 or 65 <= byte <= 70:
+            size = size * 16 + (byte & 7) + 9
+        else:
+            return -1
+        at += 1
+    return size
+
+
+cdef bint room_for(Py_ssize_t length) noexcept nogil:
+    global ROOM, ROOM_BYTES
+    cdef char* grown
+    if length > ROOM_BYTES:
+        grown = <char*> realloc(ROOM, 2 * length)
+        if grown == NULL:
+            return False
+        ROOM, ROOM_BYTES = grown, 2 * length
+    return True
 
 
 cdef bint answer_head(const char* at, const char* end, Answer* answer) noexcept nogil:
@@ -48,7 +121,7 @@ cdef bint answer_head(const char* at, const char* end, Answer* answer) noexcept 
         if line_end == NULL or (line_end - 1)[0] != 13 or not field(at, line_end - 1, &found):
             return False
         if called(&found, b"content-length", 14):
-            if answer.body_length >= 0:
+            if answer.body_length != -1:
                 return False
             answer.body_length = number(found.value, found.length)
             if answer.body_length < 0:
@@ -60,10 +133,14 @@ cdef bint answer_head(const char* at, const char* end, Answer* answer) noexcept 
         elif called(&found, b"connection", 10):
             if not says(&found, b"keep-alive", 10):
                 return False
-        elif called(&found, b"transfer-encoding", 17) or called(&found, b"upgrade", 7):
+        elif called(&found, b"transfer-encoding", 17):
+            if answer.body_length != -1 or not says(&found, b"chunked", 7):
+                return False
+            answer.body_length = CHUNKED
+        elif called(&found, b"upgrade", 7):
             return False
         at = line_end + 1
-    return answer.body_length > 0
+    return answer.body_length > 0 or answer.body_length == CHUNKED
 
 
 cdef bint answer_body(const char* at, const char* end, Answer* answer) noexcept nogil:
@@ -103,6 +180,8 @@ cdef bint answer_body(const char* at, const char* end, Answer* answer) noexcept 
             return False
         if ended:
             break
+    if answer.model == NULL and memmem(start, end - start, b'"model"', 7) != NULL:
+        return False  # Deeper down, where it would get the customer's name, too.
     return used and blank(at, end) == end
 
 

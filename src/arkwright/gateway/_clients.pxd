@@ -77,7 +77,7 @@ cdef class Client(Taker):
     cdef int leave_protocol(self) except -1
     cdef int guest(self, const char* data, Py_ssize_t length) except -1
     cdef int settle(self, const char* data, const Answer* found) except -1
-    cdef int tell(self, const char* data, const Answer* found) except -1
+    cdef int tell(self, const Answer* found) except -1
     cdef int deliver(self) except -1
     cdef int rest(self) except -1
     cdef int hand_over(self, const char* data, Py_ssize_t length) except -1

@@ -360,10 +360,10 @@ cdef class Client(Taker):
         for item in range(3):
             facts.prices_pico[item] = lane.prices_pico[item]
             if facts.tokens[item] and not lane.priced[item] or facts.tokens[item] > TOKENS_MAX:
-                return self.hand_over(data, found.body_at + found.body_length)
+                return self.hand_over(data, found.whole)
             amount_pico += facts.tokens[item] * facts.prices_pico[item]
         if found.reasoning_tokens or found.cache_write_tokens or amount_pico > self.taken.cost_pico:
-            return self.hand_over(data, found.body_at + found.body_length)
+            return self.hand_over(data, found.whole)
         facts.ended_us = all_.lanes.now_us()
         facts.started_us = self.taken.at_us
         facts.event_id = self.event_id
@@ -374,11 +374,11 @@ cdef class Client(Taker):
         size = lane.settled.write(all_.lanes.room, &facts, lane.lines)
         self.record = all_.journal.put(all_.lanes.room, size, True)
         if not self.record:  # It has failed, and so will everything: nothing is said that is not written.
-            return self.hand_over(data, found.body_at + found.body_length)
+            return self.hand_over(data, found.whole)
         all_.permits.settle(lane.group, &self.taken, amount_pico, found.prompt_tokens + found.completion_tokens)
         all_.flush_soon()
         all_.lanes.count(lane, &facts, duration_us)
-        self.tell(data, found)
+        self.tell(found)
         self.upstream.taker = None
         lane.resting.give(self.upstream)
         self.upstream = None
@@ -388,11 +388,11 @@ cdef class Client(Taker):
 
     # What the client is told
 
-    cdef int tell(self, const char* data, const Answer* found) except -1:
+    cdef int tell(self, const Answer* found) except -1:
         """Make its answer ready: the head, and the body with the customer's name for the model."""
         cdef Lane lane = self.lane
         cdef bint rename = lane.upstream_model is not None and found.model != NULL
-        cdef const char* body = data + found.body_at
+        cdef const char* body = found.body
         cdef Py_ssize_t length = <Py_ssize_t> found.body_length
         cdef Py_ssize_t before = found.model - body if rename else 0
         cdef Py_ssize_t told = length + (len(lane.called) - found.model_length if rename else 0)

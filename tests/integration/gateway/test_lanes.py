@@ -374,11 +374,64 @@ async def test_a_next_request_that_comes_early_waits_for_its_turn(pair: Pair) ->
     assert await records(pair.pumped) == await records(pair.plain)
 
 
-async def test_a_chunked_answer_is_handed_over(pair: Pair) -> None:
+def in_pieces(size: int, model: str = "same") -> bytes:
+    body = whole(model)
+    return in_chunks([body[at : at + size] for at in range(0, len(body), size)])
+
+
+CHUNKED = {  # Each with whether a lane carries it.
+    "one chunk": (in_pieces(10_000), True),
+    "many chunks": (in_pieces(7), True),
+    "a chunk a byte": (in_pieces(1), False),
+    "zeros before a size": (in_pieces(10_000).replace(b"chunked\r\n\r\n", b"chunked\r\n\r\n0000"), True),
+    "a size in capitals": (in_chunks([whole("same").ljust(0xAB)[:0xAB], whole("same").ljust(0xAB)[0xAB:]]), True),
+    "an extension": (in_pieces(10_000).replace(b"\r\n0\r\n", b"\r\n0;a=b\r\n"), False),
+    "a trailer": (in_chunks([whole("same")], trailer=b"x-a: b\r\n"), False),
+    "no end": (in_pieces(50)[:-5], False),
+    "a size that is none": (in_pieces(50).replace(b"\r\n32\r\n", b"\r\n0x32\r\n", 1), False),
+    "a signed size": (in_pieces(50).replace(b"\r\n32\r\n", b"\r\n+32\r\n", 1), False),
+    "a chunk that is longer": (in_pieces(50).replace(b"\r\n32\r\n", b"\r\n31\r\n", 1), False),
+    "more behind it": (in_pieces(50) + b"HTTP/1.1 200 OK\r\n", False),
+    "nothing": (in_chunks([]), False),
+    "a length, too": (in_pieces(50).replace(b"transfer", b"content-length: 3\r\ntransfer"), False),
+    "twice": (in_pieces(50).replace(b"transfer", b"transfer-encoding: chunked\r\ntransfer"), False),
+}
+
+
+@pytest.mark.parametrize("form", CHUNKED)
+async def test_an_answer_in_chunks_is_that_of_python_wherever_it_is_cut(pair: Pair, form: str) -> None:
+    answer, carried = CHUNKED[form]
     await warm(pair, "same")
-    pair.upstream.answer = in_chunks([whole("same")])
-    async with pair.pumped.connect() as (reader, writer):
-        assert (await Client(reader, writer).ask(chat())).startswith(b"HTTP/1.1 200")
+    for cut in (0, 1, *range(30, len(answer), 1 if carried and form == "many chunks" else 29)):
+        told = []
+        for host in (pair.plain, pair.pumped):
+            pair.upstream.answer, pair.upstream.cut = with_length(whole("same")), 0
+            async with host.connect() as (reader, writer):
+                client = Client(reader, writer)
+                await client.ask(chat())  # A connection to the upstream rests.
+                pair.upstream.answer, pair.upstream.cut = answer, cut
+                pair.upstream.closes = not carried  # Who waits for more is told that nothing comes.
+                before = pair.carried
+                told.append(await client.ask(chat()))
+                pair.upstream.closes = False
+        assert told[0] == told[1], f"cut at {cut}"
+        assert (pair.carried > before) == carried, f"cut at {cut}"
+    assert await records(pair.pumped) == await records(pair.plain)
+
+
+async def test_an_upstreams_name_for_its_model_is_replaced_wherever_it_stands_first(pair: Pair) -> None:
+    """Also where an answer has it deep down alone, which a lane leaves to Python."""
+    await warm(pair, "other")
+    body = whole("upstream-name")
+    deep = body.replace(b'"model": "upstream-name", ', b"").replace(b'{"index"', b'{"model": "upstream-name", "index"')
+    assert deep != body
+    pair.upstream.answer = with_length(deep)
+    told = []
+    for host in (pair.plain, pair.pumped):
+        async with host.connect() as (reader, writer):
+            told.append(await Client(reader, writer).ask(chat("other")))
+    assert told[0] == told[1]
+    assert b"upstream-name" not in told[1]
 
 
 async def test_a_price_holds_from_its_moment_on(pair: Pair) -> None:
