@@ -19,7 +19,7 @@ DONE = b"data: [DONE]\n\n"
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _ERROR = re.compile(rb'data:\s*\{\s*"error"\s*:|^event:\s*error', re.MULTILINE)
 _TIMINGS = re.compile(rb',"timings":\{[^{}]*\}')
-_FINISH = re.compile(rb'"finish_reason"\s*:\s*"')
+_FINISH = re.compile(rb'"finish_reason"[ \t]*:[ \t]*"')  # Within a line: what stands behind its end is another event's.
 # Words in which nothing is escaped: they can't end the string that they stand in, nor the line.
 _WORDS = re.compile(rb'[^"\\\x00-\x1f]*')
 _CONTENT = re.compile(rb'"(?:content|text)":"([^"\\\x00-\x1f]*)"')
