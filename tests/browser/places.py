@@ -13,7 +13,8 @@ from litestar.handlers import HTTPRouteHandler
 from arkwright.console import pages
 
 SCREENS = tuple(screen.path for screen in pages.SCREENS)
-NOT_LINKED: frozenset[str] = frozenset()  # Templates that people reach by another way, each with its reason.
+# Templates that people reach by another way, each with its reason.
+NOT_LINKED: frozenset[str] = frozenset({"/invitations/{invitation:str}"})  # By a link that somebody was given.
 _FETCHES_MAX = 300
 _PARAMETER = re.compile(r"\{[^}]+\}")
 _LEADS = ("href", "hx-get", "data-url")
