@@ -12,7 +12,7 @@ import secrets
 import structlog
 
 from arkwright.basics import secrets as passwords
-from arkwright.console.throttle import Throttle
+from arkwright.console.throttle import Allowance, Throttle
 from arkwright.console.viewer import Viewer
 from arkwright.control import console_sessions, people
 from arkwright.control.console_sessions import LIFETIME_S as LIFETIME_S
@@ -22,6 +22,7 @@ from arkwright.domain.people import Means, Membership
 from arkwright.store.people import Holder, Person
 
 _CHECKS_AT_ONCE = 2  # Each takes 64 MiB for a moment.
+_KNOCKS = Allowance(burst=600, every_s=0.1)
 _PURPOSE = b"arkwright console form"
 
 log = structlog.get_logger("console")
@@ -33,6 +34,7 @@ class Sessions:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._throttle = Throttle()
+        self._knocks = Throttle(_KNOCKS, _KNOCKS)
         self._checking = asyncio.Semaphore(_CHECKS_AT_ONCE)
         self._nobody = ""  # A hash that no password fits: what an unknown login is checked against.
 
@@ -42,6 +44,10 @@ class Sessions:
         if wait_s:
             log.warning("sign-in throttled", wait_s=wait_s)
         return wait_s
+
+    def admit_knock(self) -> int:
+        """The same for whoever comes to a door without trying anything yet: bounds what a flood of them costs."""
+        return self._knocks.admit("", asyncio.get_running_loop().time())
 
     async def known(self, login: str, password: str) -> Person | None:
         """Who has this login and this password, and may come in; None when refused."""

@@ -15,8 +15,9 @@ import httpx
 import msgspec
 import structlog
 
-from arkwright.basics.errors import Forbidden, UpstreamFailed
+from arkwright.basics.errors import Forbidden, InternalError, UpstreamFailed
 from arkwright.basics.settings import Settings
+from arkwright.domain import oidc as rules
 from arkwright.store.oidc import Attempt
 
 ANSWER_BYTES_MAX = 512 * 1024
@@ -51,6 +52,7 @@ class Issuer:
         from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
         from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
+        _check_rules(self._settings)
         metadata = await self._discovered()
         attempt = Attempt(
             state=secrets.token_urlsafe(32),
@@ -159,6 +161,16 @@ class Issuer:
             usable = [key for key in keys if _signs(key)] if isinstance(keys, list) else []
             self._keys, self._keys_until_s = {"keys": usable[:_KEYS_MAX]}, now + _KEYS_S
         return self._keys
+
+
+def _check_rules(settings: Settings) -> None:
+    """Raises InternalError for a setting that says no role, before anybody is sent away."""
+    try:
+        rules.mapping(settings.oidc_roles)
+        if settings.oidc_auto_join:
+            rules.grant(settings.oidc_auto_join)
+    except ValueError as error:
+        raise InternalError(f"oidc_roles or oidc_auto_join of this platform's settings: {error}") from None
 
 
 def _signs(key: Any) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from arkwright.basics.settings import Settings
+from arkwright.console.throttle import PER_LOGIN
 from arkwright.control import invitations, organizations, people
 from arkwright.control.invitations import InvitationSpec
 from arkwright.control.organizations import OrganizationSpec
@@ -289,6 +290,20 @@ async def test_an_issuer_that_is_not_what_it_should_be(joined: Platform, issuer:
     issuer.metadata_lies = lie
     async with opened(joined) as browser:
         assert (await browser.get("/console/sign-in/oidc")).status_code == 502
+
+
+async def test_a_setting_that_says_no_role_is_told_at_the_door(joined: Platform, issuer: Provider) -> None:
+    configure(joined, issuer, oidc_roles=("ops=emperor",))
+    async with opened(joined) as browser:
+        answer = await browser.get("/console/sign-in/oidc")
+    assert answer.status_code == 500
+    assert "emperor" in reason(answer)
+
+
+async def test_a_morning_of_many_is_not_throttled(joined: Platform, issuer: Provider) -> None:
+    for _ in range(2 * PER_LOGIN.burst):
+        async with opened(joined) as browser:
+            assert (await depart(browser)).startswith(issuer.issuer)
 
 
 async def test_without_an_issuer_there_is_no_such_way(platform: Platform) -> None:

@@ -57,7 +57,7 @@ def _check(request: Visit, fields: Form) -> None:
 async def _join(request: Visit, console: Console, token: str, fields: Form) -> tuple[Person, Means]:
     chosen, login, password = fields.get("as", "new"), fields.get("login", ""), fields.get("password", "")
     platform, digest = console.platform, secret_sha256(token[:200])
-    if console.sessions.admit(f"invitation {digest.hex()}") or console.sessions.admit(login or "me"):
+    if console.sessions.admit(f"invitation {digest.hex()}") or (chosen != "me" and console.sessions.admit(login)):
         raise Forbidden("too many attempts; try again later")
     known = await _known(request, console, chosen, login, password)
     try:
@@ -90,7 +90,7 @@ async def _viewer(request: Visit, console: Console) -> Viewer | None:
 async def _show(
     request: Visit, console: Console, token: str, fields: Form | None = None, error: ArkwrightError | None = None
 ) -> Response[Any]:
-    if console.sessions.admit("invitations"):
+    if console.sessions.admit_knock():
         raise Forbidden("too many attempts; try again later")
     async with console.platform.reading() as connection:
         welcome: Welcome = await invitations.welcome(connection, secret_sha256(token[:200]))

@@ -4,11 +4,12 @@ Law: who comes back is taken for whom the issuer says only in the browser that w
 sent along; nothing of it is shown or logged.
 """
 
+import psycopg
 from litestar import Response, get
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 
-from arkwright.basics.errors import ArkwrightError, LimitExceeded, NotFound
+from arkwright.basics.errors import ArkwrightError, Conflict, LimitExceeded, NotFound
 from arkwright.console import rendering, visits
 from arkwright.console.console import Console
 from arkwright.console.pages import sign_in
@@ -25,9 +26,13 @@ async def depart(request: Visit, console: NamedDependency[Console]) -> Response[
     """To the issuer; with an invitation, if there is one."""
     if not console.issuer.configured:
         raise NotFound("there is no issuer to sign in by")
-    _admit(console, "oidc departure")
     invitation = request.query_params.get("invitation", "")[:200]
-    address, attempt = await console.issuer.departure(visits.origin(request, console.platform.settings) + CALLBACK)
+    try:
+        _admit(console.sessions.admit_knock())
+        back = visits.origin(request, console.platform.settings) + CALLBACK
+        address, attempt = await console.issuer.departure(back)
+    except ArkwrightError as error:
+        return sign_in.show(request, "issuer", error=error)
     async with console.platform.reading() as connection:
         secret = await control.depart(connection, attempt, invitation)
     return rendering.elsewhere(address, [_cookie(request, secret, control.ATTEMPT_S)])
@@ -39,8 +44,8 @@ async def arrive(request: Visit, console: NamedDependency[Console]) -> Response[
     if not console.issuer.configured:
         raise NotFound("there is no issuer to sign in by")
     secret = visits.kept(request, OIDC_COOKIE)
-    _admit(console, f"oidc {secret}")
     try:
+        _admit(console.sessions.admit(f"oidc {secret}"))
         token = await _session(request, console, secret)
     except ArkwrightError as error:
         return sign_in.show(request, "issuer", error=error, cookies=[_cookie(request, "", 0)])
@@ -61,15 +66,17 @@ async def _session(request: Visit, console: Console, secret: str) -> str:
         attempt = await control.recall(connection, secret)
     told = {name: value[:_TOLD_MAX] for name, value in request.query_params.items()}
     claims = await console.issuer.arrival(attempt, told)
-    async with platform.reading() as connection:
-        session = platform.session(connection, "oidc")
-        person = await control.by_issuer(session, platform.settings, claims, attempt.invitation_sha256)
+    try:
+        async with platform.reading() as connection:  # The data plane has nothing to learn of it.
+            session = platform.session(connection, "oidc")
+            person = await control.by_issuer(session, platform.settings, claims, attempt.invitation_sha256)
+    except psycopg.errors.UniqueViolation:
+        raise Conflict("this account came in twice at the same moment; begin again") from None
     agent = request.headers.get("user-agent", "")
     return await console.sessions.begin(person, "oidc", agent, visits.session_token(request))
 
 
-def _admit(console: Console, name: str) -> None:
-    wait_s = console.sessions.admit(name)
+def _admit(wait_s: int) -> None:
     if wait_s:
         raise LimitExceeded("too many attempts; try again later", retry_after_s=wait_s)
 

@@ -147,7 +147,7 @@ async def _list(
 
 async def _show(look: Look, found: Organization, *, complaint: str = "", status: int = 200) -> Response[Any]:
     async with look.platform.reading() as connection:
-        people = await members.listing(connection, found, look.query.get("members", ""), LIMIT)
+        people = await members.listing(connection, found, look.query.get("after", ""), LIMIT)
         divided = await projects.listing(connection, found, "", LIMIT)
     return look.page(
         "organization.html",

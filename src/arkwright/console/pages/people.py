@@ -186,7 +186,7 @@ async def _list(
             found = await people.listing(connection, search, look.query.get("after", ""), LIMIT)
             listing, inside = _everybody(look, found), None
         else:
-            inside = await members.listing(connection, owner, look.query.get("members", ""), LIMIT)
+            inside = await members.listing(connection, owner, look.query.get("after", ""), LIMIT)
             listing = _members(inside)
     values: dict[str, Any] = {
         "organization": owner,
