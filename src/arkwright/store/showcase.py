@@ -18,6 +18,7 @@ from arkwright.store.database import Connection, Database, load_queries
 from arkwright.store.feeds import Place
 
 _queries = load_queries("showcase")
+_buckets = msgspec.json.Decoder(dict[int, int])
 _FOLLOWER = "showcase"
 _POSITIONS_AT_ONCE = 200  # A position may hold ten thousand charges.
 _MINUTES_SPAN = timedelta(minutes=10)
@@ -47,6 +48,34 @@ class Paces(msgspec.Struct, frozen=True):
 
     hour: Pace = Pace()
     day: Pace = Pace()
+
+
+class Sums(msgspec.Struct):
+    """Rows of `pace`, being added up."""
+
+    served: int = 0
+    broken: int = 0
+    timed_tokens: int = 0
+    timed_us: int = 0
+    ttft: dict[int, int] = {}
+
+    def add(self, row: Any) -> None:
+        self.served += row.served
+        self.broken += row.broken
+        self.timed_tokens += row.timed_tokens
+        self.timed_us += row.timed_us
+        for bucket, requests in _buckets.decode(row.ttft).items():
+            self.ttft[bucket] = self.ttft.get(bucket, 0) + requests
+
+    def pace(self, failed: int) -> Pace:
+        """With the requests that came to nothing."""
+        return Pace(
+            served=self.served,
+            failed=self.broken + failed,
+            timed_tokens=self.timed_tokens,
+            timed_us=self.timed_us,
+            ttft_buckets=self.ttft,
+        )
 
 
 class EndpointRow(msgspec.Struct, frozen=True):
@@ -92,16 +121,15 @@ async def shelf(
 async def paces(connection: Connection, models: Sequence[str], now: datetime) -> dict[str, Paces]:
     """Of those models that were asked for something in the last day."""
     window = {"hour_since": _tenth_of(now - timedelta(hours=1)), "day_since": _hour_of(now - timedelta(hours=23))}
-    sums = {(row.span_s, row.model): row async for row in _queries.paces(connection, models=list(models), **window)}
-    times: dict[tuple[int, str], dict[int, int]] = {}
-    async for row in _queries.first_tokens(connection, models=list(models), **window):
-        times.setdefault((row.span_s, row.model), {})[row.bucket] = row.requests
+    sums: dict[tuple[int, str], Sums] = {}
+    async for row in _queries.paces(connection, models=list(models), **window):
+        sums.setdefault((row.span_s, row.model), Sums()).add(row)
     failed = {row.model: row async for row in _queries.failures(connection, models=list(models), **window)}
     found = {}
     for model in {name for _, name in sums} | failed.keys():
         lost = failed.get(model)
         hour, day = (
-            _pace(sums.get((span_s, model)), times.get((span_s, model), {}), count)
+            sums.get((span_s, model), Sums()).pace(count)
             for span_s, count in ((_HOUR_SPAN_S, lost.hour if lost else 0), (_DAY_SPAN_S, lost.day if lost else 0))
         )
         found[model] = Paces(hour, day)
@@ -111,13 +139,11 @@ async def paces(connection: Connection, models: Sequence[str], now: datetime) ->
 async def hourly(connection: Connection, model: str, since: datetime) -> dict[datetime, Pace]:
     """Hour → its pace; hours in which nothing was asked are not there."""
     asked = {"model": model, "since": _hour_of(since)}
-    sums = {row.at: row async for row in _queries.hourly_paces(connection, **asked)}
-    times: dict[datetime, dict[int, int]] = {}
-    async for row in _queries.hourly_first_tokens(connection, **asked):
-        times.setdefault(row.at, {})[row.bucket] = row.requests
+    sums: dict[datetime, Sums] = {}
+    async for row in _queries.hourly_paces(connection, **asked):
+        sums.setdefault(row.at, Sums()).add(row)
     failed = {row.at: row.requests async for row in _queries.hourly_failures(connection, **asked)}
-    hours = sorted(sums.keys() | failed.keys())
-    return {at: _pace(sums.get(at), times.get(at, {}), failed.get(at, 0)) for at in hours}
+    return {at: sums.get(at, Sums()).pace(failed.get(at, 0)) for at in sorted(sums.keys() | failed.keys())}
 
 
 async def prices(
@@ -140,18 +166,6 @@ async def endpoints_of(
     """Running ones that lead to these models and that this organization may call; None: every organization's."""
     rows = _queries.endpoints(connection, models=list(models), organization_id=organization_id, limit=limit)
     return [EndpointRow(*row) async for row in rows]
-
-
-def _pace(sums: Any | None, ttft_buckets: dict[int, int], failed: int) -> Pace:
-    if sums is None:
-        return Pace(failed=failed)
-    return Pace(
-        served=sums.served,
-        failed=sums.broken + failed,
-        timed_tokens=sums.timed_tokens,
-        timed_us=sums.timed_us,
-        ttft_buckets=ttft_buckets,
-    )
 
 
 def _tenth_of(moment: datetime) -> datetime:

@@ -4,24 +4,24 @@
 -- Sums of ten minutes (kept for a day) and of hours (kept for a month), by the moment requests started.
 CREATE TABLE pace (
     span_s       integer NOT NULL CHECK (span_s IN (600, 3600)),
-    at           timestamptz NOT NULL,
     model        text NOT NULL,
+    at           timestamptz NOT NULL,
     served       bigint NOT NULL,
     broken       bigint NOT NULL,             -- Charged, but the upstream broke off.
     timed_tokens bigint NOT NULL,             -- Output after the first token, and how long it took.
     timed_us     bigint NOT NULL,
-    PRIMARY KEY (span_s, at, model)
+    ttft         jsonb NOT NULL,              -- How many first tokens came how soon: bucket of `domain/pace.py` → count.
+    PRIMARY KEY (span_s, model, at)
 );
+CREATE INDEX pace_at ON pace (span_s, at);
 
--- How many first tokens came how soon; buckets are those of `domain/pace.py`.
-CREATE TABLE pace_ttft (
-    span_s   integer NOT NULL,
-    at       timestamptz NOT NULL,
-    model    text NOT NULL,
-    bucket   smallint NOT NULL,
-    requests bigint NOT NULL,
-    PRIMARY KEY (span_s, at, model, bucket)
-);
+-- Two of these counts, bucket by bucket.
+CREATE FUNCTION add_buckets(one jsonb, other jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT coalesce(jsonb_object_agg(bucket, requests), '{}')
+    FROM (SELECT key AS bucket, sum(value::bigint) AS requests
+          FROM (SELECT * FROM jsonb_each_text(one) UNION ALL SELECT * FROM jsonb_each_text(other)) AS each
+          GROUP BY key) AS summed
+$$;
 
 -- Requests that came to nothing by our fault. Rare, so the settler counts them itself, by ten minutes.
 CREATE TABLE pace_failed (

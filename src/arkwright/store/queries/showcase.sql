@@ -14,41 +14,39 @@ WITH taken AS MATERIALIZED (
     SELECT span.span_s, date_bin(span.span_s * interval '1 second', started_at, timestamptz 'epoch') AS at, taken.*,
         taken.bucket IS NOT NULL AND taken.timed_tokens > 0 AND taken.timed_us > 0 AS timed
     FROM taken CROSS JOIN (VALUES (600), (3600)) AS span (span_s)
+), buckets AS (
+    SELECT span_s, at, model, jsonb_object_agg(bucket, requests) AS ttft
+    FROM (SELECT span_s, at, model, bucket, count(*) AS requests FROM spread WHERE bucket IS NOT NULL
+          GROUP BY 1, 2, 3, 4) AS counted
+    GROUP BY 1, 2, 3
 ), summed AS (
-    INSERT INTO pace AS kept (span_s, at, model, served, broken, timed_tokens, timed_us)
-    SELECT span_s, at, model, count(*) FILTER (WHERE served), count(*) FILTER (WHERE NOT served),
-        coalesce(sum(timed_tokens) FILTER (WHERE timed), 0), coalesce(sum(timed_us) FILTER (WHERE timed), 0)
-    FROM spread GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-    ON CONFLICT (span_s, at, model) DO UPDATE SET
-        served = kept.served + excluded.served, broken = kept.broken + excluded.broken,
-        timed_tokens = kept.timed_tokens + excluded.timed_tokens, timed_us = kept.timed_us + excluded.timed_us
+    SELECT span_s, at, model, count(*) FILTER (WHERE served) AS served, count(*) FILTER (WHERE NOT served) AS broken,
+        coalesce(sum(timed_tokens) FILTER (WHERE timed), 0) AS timed_tokens,
+        coalesce(sum(timed_us) FILTER (WHERE timed), 0) AS timed_us
+    FROM spread GROUP BY 1, 2, 3
 )
-INSERT INTO pace_ttft AS kept (span_s, at, model, bucket, requests)
-SELECT span_s, at, model, bucket, count(*) FROM spread WHERE bucket IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-ON CONFLICT (span_s, at, model, bucket) DO UPDATE SET requests = kept.requests + excluded.requests;
+INSERT INTO pace AS kept (span_s, at, model, served, broken, timed_tokens, timed_us, ttft)
+SELECT span_s, at, model, served, broken, timed_tokens, timed_us, coalesce(ttft, '{}')
+FROM summed LEFT JOIN buckets USING (span_s, at, model) ORDER BY 1, 3, 2
+ON CONFLICT (span_s, model, at) DO UPDATE SET
+    served = kept.served + excluded.served, broken = kept.broken + excluded.broken,
+    timed_tokens = kept.timed_tokens + excluded.timed_tokens, timed_us = kept.timed_us + excluded.timed_us,
+    ttft = add_buckets(kept.ttft, excluded.ttft);
 
 -- name: forget!
 -- What no window shows any more.
 WITH paces AS (
     DELETE FROM pace WHERE span_s = 600 AND at < :minutes_since OR span_s = 3600 AND at < :hours_since
-), times AS (
-    DELETE FROM pace_ttft WHERE span_s = 600 AND at < :minutes_since OR span_s = 3600 AND at < :hours_since
 )
 DELETE FROM pace_failed WHERE at < :hours_since;
 
 -- name: paces
--- Sums of each model in two windows: the last ten-minute spans, and the last hours.
-SELECT span_s, model, sum(served)::bigint AS served, sum(broken)::bigint AS broken,
-    sum(timed_tokens)::bigint AS timed_tokens, sum(timed_us)::bigint AS timed_us
-FROM pace
-WHERE (span_s = 600 AND at >= :hour_since OR span_s = 3600 AND at >= :day_since) AND model = ANY (:models)
-GROUP BY span_s, model;
-
--- name: first_tokens
-SELECT span_s, model, bucket, sum(requests)::bigint AS requests
-FROM pace_ttft
-WHERE (span_s = 600 AND at >= :hour_since OR span_s = 3600 AND at >= :day_since) AND model = ANY (:models)
-GROUP BY span_s, model, bucket;
+-- Of each model the ten-minute spans of the last hour, and the hours of the last day.
+SELECT span_s, model, served, broken, timed_tokens, timed_us, ttft::text AS ttft
+FROM pace WHERE span_s = 600 AND model = ANY (:models) AND at >= :hour_since
+UNION ALL
+SELECT span_s, model, served, broken, timed_tokens, timed_us, ttft::text
+FROM pace WHERE span_s = 3600 AND model = ANY (:models) AND at >= :day_since;
 
 -- name: failures
 SELECT model, coalesce(sum(requests) FILTER (WHERE at >= :hour_since), 0)::bigint AS hour,
@@ -57,11 +55,8 @@ FROM pace_failed WHERE at >= least(:hour_since::timestamptz, :day_since::timesta
 GROUP BY model;
 
 -- name: hourly_paces
-SELECT at, served, broken, timed_tokens, timed_us FROM pace
-WHERE span_s = 3600 AND at >= :since AND model = :model ORDER BY at;
-
--- name: hourly_first_tokens
-SELECT at, bucket, requests FROM pace_ttft WHERE span_s = 3600 AND at >= :since AND model = :model;
+SELECT at, served, broken, timed_tokens, timed_us, ttft::text AS ttft FROM pace
+WHERE span_s = 3600 AND model = :model AND at >= :since;
 
 -- name: hourly_failures
 SELECT date_trunc('hour', at, 'UTC') AS at, sum(requests)::bigint AS requests FROM pace_failed
