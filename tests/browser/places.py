@@ -14,7 +14,15 @@ from arkwright.console import pages
 
 SCREENS = tuple(screen.path for screen in pages.SCREENS)
 # Templates that people reach by another way, each with its reason.
-NOT_LINKED: frozenset[str] = frozenset({"/invitations/{invitation:str}"})  # By a link that somebody was given.
+NOT_LINKED: frozenset[str] = frozenset(
+    (
+        "/invitations/{invitation:str}",  # By a link that somebody was given.
+        "/keys/{key:str}",  # An operator chooses an organization first.
+        "/prices/drafts/{draft:str}",  # What is being prepared, if anything is.
+        "/prices/drafts/{draft:str}/activate",  # By a form that asks when.
+        "/prices/trials/{trial:str}",  # By a form that begins one.
+    )
+)
 _FETCHES_MAX = 300
 _PARAMETER = re.compile(r"\{[^}]+\}")
 _LEADS = ("href", "hx-get", "data-url")

@@ -29,6 +29,14 @@ def test_a_translation_fills_the_same_gaps() -> None:
         assert set(gaps.findall(told)) <= set(gaps.findall(first)) | set(gaps.findall(str(message))), (name, message)
 
 
+def test_no_text_has_a_percent_sign_that_fills_no_gap() -> None:
+    """A template fills gaps in every text that it says: a bare sign would break the page, in that language alone."""
+    bare = re.compile(r"%(?!\(\w+\)[sd])")
+    for message, told, name in words.written("zh_CN"):
+        texts = [told, *([message] if isinstance(message, str) else message)]
+        assert not [text for text in texts if bare.search(text)], name
+
+
 def test_no_template_says_anything_that_is_not_marked() -> None:
     for path in TEMPLATES.glob("*.html"):
         if path.name not in UNMARKED:
