@@ -5,13 +5,13 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, get, patch, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from arkwright.control import dunning, invoice_html, invoice_pdf, invoices, organizations, profiles
-from arkwright.control.invoices import Closed, Credited, CreditNoteSpec, InvoiceView
+from arkwright.control.invoices import Closed, Closing, Credited, CreditNoteSpec, InvoiceView
 from arkwright.control.profiles import IssuerFields, ProfileFields
 from arkwright.control.routes.call import LIMIT, After, Call, Limit
-from arkwright.control.session import Page
+from arkwright.control.session import PAGE_MAX, Page
 from arkwright.domain.invoice_document import Document
 from arkwright.store import invoices as store
 from arkwright.store.invoices import Issuer, Profile
@@ -30,6 +30,12 @@ class CloseSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 async def close_period(call: Call, data: JSONBody[CloseSpec]) -> list[Closed]:
     """Close a month: its invoices are made, and what comes late goes onto the next ones. May take minutes."""
     return await invoices.close(call.platform, call.actor, data.period, data.organization)
+
+
+@get("/invoices/preview")
+async def preview_period(call: Call, period: FromQuery[str], organization: _Organization = None) -> list[Closing]:
+    """What closing a month would invoice, of the first two hundred organizations; nothing is done."""
+    return (await invoices.preview(call.platform, period, organization, PAGE_MAX))[0]
 
 
 @get("/invoices")
@@ -107,6 +113,7 @@ async def update_profile(call: Call, organization: FromPath[str], data: JSONBody
 
 
 ROUTES = [
-    close_period, list_invoices, get_invoice, get_invoice_html, get_invoice_pdf, credit_invoice, get_issuer,
+    close_period, preview_period, list_invoices,
+    get_invoice, get_invoice_html, get_invoice_pdf, credit_invoice, get_issuer,
     update_issuer, get_profile, update_profile,
 ]  # fmt: skip
