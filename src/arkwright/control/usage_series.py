@@ -21,6 +21,7 @@ from arkwright.store.hours import SPLITS, Grain, Hours, Split, grain_of, moments
 
 SHOWN_MAX = 8  # Values that a chart has a line for.
 ROWS_MAX = 200  # Values that a table has a row for.
+TIMED_MAX = 10  # Of them, the greatest, that the times of a whole period are told of: merging histograms is dear.
 CHARGES_MAX = 5_000  # Charges that are added up one by one to reconcile.
 _STEPS_BEFORE_READING = 3
 
@@ -226,8 +227,8 @@ class _Reading:
         return [msgspec.structs.replace(group, name=names.get(group.value, group.value)) for group in groups]
 
     async def timed(self, split: Split, groups: list[Group]) -> list[Group]:
-        """With the times to the first token."""
-        values = list({group.value for group in groups})
+        """With the times to the first token, of the first few."""
+        values = list(dict.fromkeys(group.value for group in groups))[:TIMED_MAX]
         if not values:
             return groups
         rows = await usage_series.first_token_totals(

@@ -160,15 +160,22 @@ JOIN failure_series AS series ON series.scope = :scope AND series.split = :split
 GROUP BY period, value;
 
 -- name: first_token_totals
--- Of the values that are shown.
+-- Of a few values. Buckets are numbered from each row's own lowest.
 SELECT period, value, ttft_quantile(counts, 0.5) AS p50_us, ttft_quantile(counts, 0.95) AS p95_us
 FROM (
-    SELECT piece.period, series.value, sum_counts(series.counts) AS counts
-    FROM unnest(:periods::integer[], :grains::text[], :sinces::timestamptz[], :untils::timestamptz[])
-        AS piece (period, grain, since, until)
-    JOIN first_token_series AS series ON series.scope = :scope AND series.split = :split
-        AND series.grain = piece.grain AND series.at >= piece.since AND series.at < piece.until
-        AND series.value = ANY (:values::text[])
+    SELECT period, value, count_in_buckets(bucket, n) AS counts
+    FROM (
+        SELECT piece.period, series.value, (array_lower(series.counts, 1) + held.place - 1)::integer AS bucket,
+            sum(held.n)::bigint AS n
+        FROM unnest(:periods::integer[], :grains::text[], :sinces::timestamptz[], :untils::timestamptz[])
+            AS piece (period, grain, since, until)
+        JOIN first_token_series AS series ON series.scope = :scope AND series.split = :split
+            AND series.grain = piece.grain AND series.at >= piece.since AND series.at < piece.until
+            AND series.value = ANY (:values::text[])
+        CROSS JOIN LATERAL unnest(series.counts) WITH ORDINALITY AS held (n, place)
+        WHERE held.n IS NOT NULL
+        GROUP BY 1, 2, 3
+    ) AS added
     GROUP BY 1, 2 OFFSET 0
 ) AS summed;
 
