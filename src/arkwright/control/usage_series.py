@@ -19,8 +19,8 @@ from arkwright.store import usage_series
 from arkwright.store.database import Connection
 from arkwright.store.hours import SPLITS, Grain, Hours, Split, grain_of, moments, whole_hours
 
-SHOWN_MAX = 8  # Values that a chart has a line for.
-ROWS_MAX = 200  # Values that a table has a row for.
+SHOWN_MAX = 5  # Values that a chart has a line for.
+ROWS_MAX = 100  # Values that a table has a row for.
 TIMED_MAX = 10  # Of them, the greatest, that the times of a whole period are told of: merging histograms is dear.
 CHARGES_MAX = 5_000  # Charges that are added up one by one to reconcile.
 _STEPS_BEFORE_READING = 3
@@ -80,7 +80,7 @@ class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
 class UsageSeries(msgspec.Struct, frozen=True, kw_only=True):
     """`complete`: everything that is posted is in it; otherwise it is being added. `groups`: the greatest first.
 
-    `points`: of the groups that a chart shows, `before_points` of the same in the period before.
+    `points`: of the groups that a chart shows; `before_points`: of the period before, where nothing is split.
     """
 
     split: Split
@@ -139,7 +139,7 @@ async def answer(
             more_groups=0 if way == "total" else max(0, read.count - ROWS_MAX),
             shown=list(dict.fromkeys(top)),
             points=await read.points(way, step, hours, top),
-            before_points=await read.points(way, step, hours.before, top),
+            before_points=await read.points(way, step, hours.before, top) if way == "total" else [],
             reconciled=await read.reconciled(),
             complete=complete,
         )
