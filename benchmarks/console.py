@@ -151,7 +151,7 @@ async def make(database: Database, events: int, charges: int) -> None:
             await connection.execute("SET LOCAL session_replication_role = replica")
             for statement in (_CHARGES, _FAILURES):
                 text = statement.format(organization=_ORGANIZATION)
-                await connection.execute(text, given | {"first": first, "last": last})  # type: ignore[arg-type]
+                await connection.execute(text, given | {"first": first, "last": last})
         sys.stderr.write(f"{last + 1:,} events\n")
     await usage_series.roll_up(database)  # Nothing is charged at the one place that there is.
 
