@@ -8,7 +8,7 @@ from typing import Literal
 
 Dialect = Literal["openai", "anthropic", "dashscope"]
 
-ANSWERED: frozenset[Dialect] = frozenset({"openai"})
+ANSWERED: frozenset[Dialect] = frozenset({"openai", "anthropic"})
 
 # What a first request in each dialect is sent to, by a POST.
 PATHS: dict[Dialect, str] = {
