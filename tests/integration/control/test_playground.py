@@ -7,12 +7,13 @@ import pytest
 from arkwright.basics.clock import now_us
 from arkwright.basics.errors import Forbidden, NotFound
 from arkwright.basics.ids import request_id, secret_sha256
-from arkwright.control import keys, members, organizations, playground
+from arkwright.control import keys, organizations, people, playground
 from arkwright.control.keys import KeyChanges
 from arkwright.control.platform import Platform
 from arkwright.control.playground import Opened
 from arkwright.domain.metering import Usage
 from arkwright.store import console_sessions, tenancy
+from arkwright.store import people as people_store
 from tests.doubles.traffic import add_customers, request, write
 from tests.integration.control.conftest import Admin
 
@@ -24,14 +25,14 @@ async def platform_of(admin: Admin) -> Platform:
     platform = admin.platform
     await add_customers(platform.database, ("org_a", "external", ""), ("org_b", "external", ""))
     async with platform.changing("test") as session:
-        await members.new_person(session, "ada", "correct-horse", operator=False)
+        await people.new_person(session, "ada", "correct-horse")
     return platform
 
 
 async def opened(platform: Platform, organization: str = "org_a", now: datetime | None = None) -> Opened:
     async with platform.changing("person ada") as session:
         owner = await organizations.get(session.connection, organization)
-        person = await tenancy.person(session.connection, "ada")
+        person = await people_store.by_login(session.connection, "ada")
         assert person is not None
         return await playground.open_key(session, owner, person_id=person.id, login="ada", now=now)
 
@@ -80,9 +81,9 @@ async def test_an_hour_is_the_most_whoever_wrote_another(platform_of: Platform) 
 
 async def test_it_ends_with_the_session(platform_of: Platform) -> None:
     async with platform_of.database.connection() as connection:
-        person = await tenancy.person(connection, "ada")
+        person = await people_store.by_login(connection, "ada")
         assert person is not None
-        await console_sessions.insert(connection, bytes(32), person.id, 3_600)
+        await console_sessions.insert(connection, bytes(32), person.id, 3_600, device="", means="password")
     first = await opened(platform_of)
     async with platform_of.database.connection() as connection:
         await console_sessions.delete_all_of(connection, person.id)

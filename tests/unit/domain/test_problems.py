@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from arkwright.basics.saying import say
 from arkwright.domain import problems
 from arkwright.domain.problems import Facts, Gap, Low, Process, Upstream
 
@@ -19,7 +20,7 @@ WELL: dict[str, Any] = {
     "requests_per_s": 5.0,
     "processes": [Process("control", "running", 1, "exit code 0")],
     "upstreams": [Upstream("provider", "up", "closed")],
-    "gaps": [Gap("resting", "draining", problems.say("under way: %(count)s", count=1))],
+    "gaps": [Gap("resting", "draining", say("under way: %(count)s", count=1))],
     "unsettled_bytes": 500,
     "unsettled_s": 2.0,
     "webhooks": {"hook": 1},
@@ -30,8 +31,8 @@ TROUBLES: list[tuple[str, str, dict[str, Any]]] = [
     ("books-differ", "firing", {"book_findings": 1, "first_finding": "charges: org_a"}),
     ("check-overdue", "warning", {"checked_h": 50.0}),
     ("seal-overdue", "warning", {"sealed_days": 4}),
-    ("deployment-gap", "firing", {"gaps": [Gap("d", "running", problems.say("failed"), failed=True)]}),
-    ("deployment-gap", "warning", {"gaps": [Gap("d", "running", problems.say("starting"))]}),
+    ("deployment-gap", "firing", {"gaps": [Gap("d", "running", say("failed"), failed=True)]}),
+    ("deployment-gap", "warning", {"gaps": [Gap("d", "running", say("starting"))]}),
     ("breaker-open", "firing", {"upstreams": [Upstream("provider", "p", "open")]}),
     ("breaker-open", "warning", {"upstreams": [Upstream("deployment", "d", "half_open")]}),
     ("model-unpriced", "warning", {"unpriced": ["m"]}),
