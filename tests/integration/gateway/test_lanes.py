@@ -339,7 +339,6 @@ async def test_a_silent_upstream_is_given_up(pair: Pair) -> None:
 
 
 async def test_a_stale_connection_costs_no_request(pair: Pair) -> None:
-    """The upstream closed it while it rested, or just as the request was written."""
     await warm_one(pair, pair.pumped)
     pair.upstream.drop = True  # The next request of an old connection is met by a close.
     async with pair.pumped.connect() as (reader, writer):
@@ -481,19 +480,17 @@ async def test_strangers_drive_nobody_out(pair: Pair, monkeypatch: pytest.Monkey
 
 
 async def test_a_connection_that_rested_may_be_slow_with_its_next_body(pair: Pair) -> None:
-    """The deadline of its rest is not the deadline of the request."""
     await warm(pair, "same")
     pair.pumped.limits(msgspec.structs.replace(pair.pumped.worker.settings, idle_timeout_s=0.5, body_timeout_s=5.0))
     async with pair.pumped.connect() as (reader, writer):
         client = Client(reader, writer)
         assert (await client.ask(chat(stop="x"))).startswith(b"HTTP/1.1 200")  # By the protocol, which then rests.
         writer.write(chat()[:-20])
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(1.2)  # Longer than it may rest, not longer than a body may take.
         assert (await client.ask(chat()[-20:])).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_new_snapshot_makes_new_lanes(pair: Pair) -> None:
-    """A key that is gone with it is refused at the next request, on a connection that was served before."""
     await warm(pair, "same")
     async with pair.pumped.connect() as (reader, writer):
         client = Client(reader, writer)

@@ -31,10 +31,10 @@ def test_a_translation_fills_the_same_gaps() -> None:
 
 def test_no_text_has_a_percent_sign_that_fills_no_gap() -> None:
     """A template fills gaps in every text that it says: a bare sign would break the page, in that language alone."""
-    bare = re.compile(r"%(?!\(\w+\)[sd])")
+    bare = re.compile(r"%(?!\(\w+\)[sd])")  # Two of them are one that is meant.
     for message, told, name in words.written("zh_CN"):
         texts = [told, *([message] if isinstance(message, str) else message)]
-        assert not [text for text in texts if bare.search(text)], name
+        assert not [text for text in texts if bare.search(text.replace("%%", ""))], name
 
 
 def test_no_template_says_anything_that_is_not_marked() -> None:
