@@ -26,9 +26,13 @@ def money_text(decimal: str) -> str:
 
 
 def short_money(decimal: str) -> str:
-    """For figures that are looked at, not added up: four digits behind the point at most, cut, never rounded up."""
+    """For figures that are looked at, not added up: four digits behind the point, cut, never rounded up; of an amount
+    that has none there, its first two.
+    """
     whole, _, fraction = money_text(decimal).partition(".")
-    fraction = fraction[:4].rstrip("0")
+    first = len(fraction) - len(fraction.lstrip("0"))
+    tiny = whole.lstrip("−") == "0" and first >= 4
+    fraction = fraction[: first + 2 if tiny else 4].rstrip("0")
     return whole + (f".{fraction.ljust(2, '0')}" if fraction else ".00")
 
 

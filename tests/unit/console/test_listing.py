@@ -50,6 +50,9 @@ def test_amounts_are_never_rounded_up() -> None:
     assert formats.money_text("-0.5") == "−0.5"
     assert formats.short_money("0.99999") == "0.9999"
     assert formats.short_money("12") == "12.00"
+    assert [formats.short_money(text) for text in ("0.00001055", "-0.000019", "0", "3.00001")] == [
+        "0.00001", "−0.000019", "0.00", "3.00",
+    ]  # fmt: skip
     assert [formats.ms(us) for us in (None, 950, 123_456, 12_345_678)] == ["–", "0.9 ms", "123 ms", "12.3 s"]
     assert formats.moment(AT, "en") == "24 Nov 2026, 18:30:05"
     assert formats.moment(AT, "zh_CN") == "2026-11-24 18:30:05"
