@@ -75,7 +75,7 @@ class Crawl:
             if not answer.headers.get("content-type", "").startswith("text/html"):
                 return ""
             answer.read()
-            return answer.text
+            return answer.text if answer.status_code == 200 else ""
 
 
 def links(page: str, path: str) -> list[str]:
