@@ -4,6 +4,7 @@ Law: nothing is listed by hand twice; a page that is added is visited by every w
 """
 
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
@@ -13,41 +14,40 @@ from litestar.handlers import HTTPRouteHandler
 from arkwright.console import pages
 
 SCREENS = tuple(screen.path for screen in pages.SCREENS)
-# Templates that people reach by another way, each with its reason.
-NOT_LINKED: frozenset[str] = frozenset(
-    (
-        "/invitations/{invitation:str}",  # By a link that somebody was given.
-        "/keys/{key:str}",  # An operator chooses an organization first.
-        "/prices/drafts/{draft:str}",  # What is being prepared, if anything is.
-        "/prices/drafts/{draft:str}/activate",  # By a form that asks when.
-        "/prices/trials/{trial:str}",  # By a form that begins one.
-    )
-)
+NOT_LINKED = {  # What no link of this platform leads to, and why.
+    "/invitations/{invitation:str}": "comes by mail",
+    "/prices/drafts/{draft:str}": "there is no draft here",
+    "/prices/drafts/{draft:str}/activate": "there is no draft here",
+    "/prices/trials/{trial:str}": "a form leads there",
+}
 _FETCHES_MAX = 300
 _PARAMETER = re.compile(r"\{[^}]+\}")
 _LEADS = ("href", "hx-get", "data-url")
 
 
 def templates() -> dict[str, re.Pattern[str]]:
-    """Addresses of pages that are about one thing, such as `/requests/{id}`, with what fits each."""
-    found = {}
-    for route in pages.ROUTES:
-        if isinstance(route, HTTPRouteHandler) and "GET" in route.http_methods:
-            for path in route.paths:
-                if "{" in path:
-                    found[path] = re.compile("/".join(map(_fitting, path.rstrip("/").split("/"))))
-    return found
+    """Addresses beside the screens, and what fits each: `/keys/new` before `/keys/{key}`, which would fit it."""
+    paths = {
+        path
+        for route in pages.ROUTES
+        if isinstance(route, HTTPRouteHandler) and "GET" in route.http_methods
+        for path in route.paths
+    }
+    found = sorted(paths - set(SCREENS), key=lambda path: "{" in path)
+    return {path: re.compile("/".join(map(_fitting, path.rstrip("/").split("/")))) for path in found}
 
 
 class Crawl:
     """What one person finds from the screens on: one address for each template."""
 
-    def __init__(self, origin: str, cookies: dict[str, str], query: str = "") -> None:
+    def __init__(self, origin: str, cookies: dict[str, str], organizations: Sequence[str] = ()) -> None:
+        """`organizations`: whose pages the platform's own people ask for, beside everybody's."""
         self.found: dict[str, str] = {}
         self.pages: list[str] = []  # Of what was found, the whole pages: no files, no parts for a poll.
         self._wanted = templates()
         self._client = httpx.Client(base_url=origin, cookies=cookies, timeout=30)
-        self._todo = [path + query for path in SCREENS]
+        asked = ["", *(f"?organization={name}" for name in organizations)]
+        self._todo = [path + query for query in asked for path in SCREENS]
 
     def run(self) -> "Crawl":
         seen = set[str]()
