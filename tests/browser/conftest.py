@@ -38,7 +38,8 @@ def _chromium() -> None:
 @pytest.fixture(scope="package")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A whole platform with a real model, customers, prices and some traffic."""
-    with running_platform("--workers", "1", "--model", MODEL) as platform:
+    by_hand = {"ARKWRIGHT_CLOSE_MONTHS_AFTER_H": "0"}  # The month before is closed once there is something in it.
+    with running_platform("--workers", "1", "--model", MODEL, environment=by_hand) as platform:
         yield fill(platform, tmp_path_factory.mktemp("scene") / "platform.toml")
 
 

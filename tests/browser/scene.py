@@ -152,8 +152,6 @@ def fill(platform: Platform, file: Any) -> Scene:
     applied = platform.cli_json("apply", str(file))
     scene = Scene(platform, _secrets(applied))
     scene.admin("POST", "/prices", _dearer())
-    _month_before(scene)
-    _alert(scene)
     _traffic(scene)
     _money(scene)
     return scene
@@ -200,28 +198,6 @@ def _secrets(applied: Any) -> dict[str, str]:
     return {
         change["name"].rsplit("/", 1)[-1]: change["secret"] for change in applied["changes"] if change.get("secret")
     }
-
-
-def _month_before(scene: Scene) -> None:
-    """Something was done for each paying customer in a month that is over, and is on an invoice."""
-    month = (datetime.now(UTC).replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
-    for name in (OWN, POSTPAID):
-        service = {
-            "item": f"gpu-hour of {name}",
-            "quantity": "2.5",
-            "unit_price": "0.40",
-            "layer": "iaas",
-            "performed_at": f"{month}-05T00:00:00Z",
-            "reference": f"job of {name}",
-        }
-        scene.admin("POST", f"/organizations/{name}/services", service)
-    scene.admin("POST", "/invoices/close", {"period": month})
-
-
-def _alert(scene: Scene) -> None:
-    receiver = {"webhook_url": "http://127.0.0.1:9/alerts", "allow_private": True}
-    about = {"name": "low", "kind": "balance", "threshold": "1.00", "organization": OWN}
-    scene.admin("POST", "/alerts", about | receiver)
 
 
 def _dearer() -> dict[str, str]:

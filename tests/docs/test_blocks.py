@@ -26,7 +26,8 @@ MODEL = "smollm2-135m-instruct"
 
 @pytest.fixture(scope="module")
 def platform() -> Iterator[Platform]:
-    with running_platform("--workers", "1", "--model", MODEL) as platform:
+    by_hand = {"ARKWRIGHT_CLOSE_MONTHS_AFTER_H": "0"}  # A page closes the month before, once there is something in it.
+    with running_platform("--workers", "1", "--model", MODEL, environment=by_hand) as platform:
         yield platform
 
 
