@@ -67,7 +67,7 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
     gap: str
     replicas: list[ReplicaView]
     created_at: datetime
-    why: Said = NOTHING
+    why: Said = msgspec.field(default_factory=lambda: NOTHING)
 
 
 async def get(connection: Connection, reference: str) -> Deployment:
