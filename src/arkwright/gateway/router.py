@@ -40,7 +40,7 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
     "/metrics": {"GET": health.metrics},
 }
 _ONE_MODEL = "/v1/models/"
-_DATA_PLANE = ("/v1/", "/api/v3/", "/compatible-mode/v1/", "/apps/anthropic/v1/")
+DATA_PLANE = ("/v1/", "/api/v3/", "/compatible-mode/v1/", "/apps/anthropic/v1/")
 
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
@@ -65,7 +65,7 @@ def route(worker: Worker, exchange: Exchange) -> None:
 
 def check(worker: Worker, exchange: Exchange) -> None:
     """Before a long body is read: who has no key can't make a worker keep it. Raises an ArkwrightError."""
-    if exchange.path.startswith(_DATA_PLANE):
+    if exchange.path.startswith(DATA_PLANE):
         authenticate(worker.state, exchange)
 
 
@@ -74,7 +74,7 @@ def _find(exchange: Exchange) -> Endpoint:
     endpoints = ROUTES.get(path)
     if endpoints is not None and (endpoint := endpoints.get(method)) is not None:
         return endpoint
-    if not path.startswith(_DATA_PLANE) and endpoints is None:
+    if not path.startswith(DATA_PLANE) and endpoints is None:
         return _preflight if path == "*" else passthrough.forward
     known = _methods(path)
     if not known:

@@ -12,7 +12,7 @@ from arkwright.basics.ids import secret_sha256
 from arkwright.domain.catalog import Target
 from arkwright.domain.tenancy import KEY_SCOPES, Key
 from arkwright.gateway import pump, scopes
-from arkwright.gateway.router import ROUTES
+from arkwright.gateway.router import DATA_PLANE, ROUTES
 from tests.doubles import gateway_host
 from tests.doubles.canned_upstream import CannedUpstream
 from tests.doubles.gateway_host import GatewayHost
@@ -89,20 +89,26 @@ async def test_the_refusal_is_in_words_of_the_api_that_was_called(host: GatewayH
     assert READS not in error["message"]
 
 
+CHAT_PATHS = {
+    "/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/api/v3/chat/completions",
+    "/compatible-mode/v1/chat/completions", "/apps/anthropic/v1/messages", "/apps/anthropic/v1/messages/count_tokens",
+}  # fmt: skip
+MODEL_PATHS = {"/v1/models", "/v1/models/same", "/compatible-mode/v1/models"}
+EMBEDDING_PATHS = {"/v1/embeddings", "/api/v3/embeddings", "/compatible-mode/v1/embeddings"}
+
+
 @pytest.mark.parametrize(
-    ("key", "allowed"),
-    [(CHATS, {"/v1/chat/completions"}), (EMBEDS, {"/v1/embeddings", "/v1/models", "/v1/models/same"}),
-     (READS, {"/v1/models", "/v1/models/same"})],
-)  # fmt: skip
+    ("key", "allowed"), [(CHATS, CHAT_PATHS), (EMBEDS, EMBEDDING_PATHS | MODEL_PATHS), (READS, MODEL_PATHS)]
+)
 async def test_every_path_of_the_data_plane(host: GatewayHost, key: str, allowed: set[str]) -> None:
     for path, methods in [*((path, list(one)) for path, one in ROUTES.items()), ("/v1/models/same", ["GET"])]:
-        if path.startswith("/v1/"):
+        if path.startswith(DATA_PLANE):
             for method in methods:
                 answer = await host.call(method, path, b"{}", {"authorization": f"Bearer {key}"})
                 assert (answer.status == 403) is (path not in allowed), path
 
 
 def test_every_path_has_a_scope_and_every_scope_a_path() -> None:
-    paths = {path for path in ROUTES if path.startswith("/v1/")}
+    paths = {path for path in ROUTES if path.startswith(DATA_PLANE)}
     assert paths <= set(scopes.API_OF)
     assert set(scopes.API_OF.values()) == set(KEY_SCOPES)
