@@ -33,6 +33,8 @@ def test_no_text_has_a_percent_sign_that_fills_no_gap() -> None:
     """A template fills gaps in every text that it says: a bare sign would break the page, in that language alone."""
     bare = re.compile(r"%(?!\(\w+\)[sd])")  # Two of them are one that is meant.
     for message, told, name in words.written("zh_CN"):
+        if name == "reports.po":
+            continue  # Columns of reports are told by `say`, which fills gaps only where there are values.
         texts = [told, *([message] if isinstance(message, str) else message)]
         assert not [text for text in texts if bare.search(text.replace("%%", ""))], name
 
