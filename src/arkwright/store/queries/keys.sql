@@ -1,74 +1,39 @@
 -- Keys as a page shows them, and what happens to their secrets. Every list is read along an index, page by page.
 
 -- name: newest
-SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
-       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at, api_key.scopes, api_key.person_id,
-       person.login AS person, api_key.made_by, former.hint AS former_hint, former.expires_at AS former_until
-FROM api_key JOIN project ON project.id = api_key.project_id LEFT JOIN person ON person.id = api_key.person_id
-LEFT JOIN LATERAL (
-    SELECT hint, expires_at FROM former_secret
-    WHERE former_secret.key_id = api_key.id AND former_secret.expires_at > now() ORDER BY expires_at DESC LIMIT 1
-) AS former ON true
-WHERE api_key.organization_id = :organization_id AND api_key.id < :before ORDER BY api_key.id DESC LIMIT :limit;
+SELECT * FROM key_shown
+WHERE key_shown.organization_id = :organization_id AND key_shown.id < :before ORDER BY key_shown.id DESC LIMIT :limit;
 
 -- name: newest_of_person
-SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
-       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at, api_key.scopes, api_key.person_id,
-       person.login AS person, api_key.made_by, former.hint AS former_hint, former.expires_at AS former_until
-FROM api_key JOIN project ON project.id = api_key.project_id LEFT JOIN person ON person.id = api_key.person_id
-LEFT JOIN LATERAL (
-    SELECT hint, expires_at FROM former_secret
-    WHERE former_secret.key_id = api_key.id AND former_secret.expires_at > now() ORDER BY expires_at DESC LIMIT 1
-) AS former ON true
-WHERE api_key.organization_id = :organization_id AND api_key.person_id = :person_id AND api_key.id < :before
-ORDER BY api_key.id DESC LIMIT :limit;
+SELECT * FROM key_shown
+WHERE key_shown.organization_id = :organization_id AND key_shown.person_id = :person_id AND key_shown.id < :before
+ORDER BY key_shown.id DESC LIMIT :limit;
 
 -- name: named
 -- By the beginning of their names, in the order of names: behind the last one that was shown, or the prefix itself, and
 -- before :beyond, which is behind everything that begins so. One bound from below alone, so that the index begins there.
-SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
-       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at, api_key.scopes, api_key.person_id,
-       person.login AS person, api_key.made_by, former.hint AS former_hint, former.expires_at AS former_until
-FROM api_key JOIN project ON project.id = api_key.project_id LEFT JOIN person ON person.id = api_key.person_id
-LEFT JOIN LATERAL (
-    SELECT hint, expires_at FROM former_secret
-    WHERE former_secret.key_id = api_key.id AND former_secret.expires_at > now() ORDER BY expires_at DESC LIMIT 1
-) AS former ON true
-WHERE api_key.organization_id = :organization_id
-  AND lower(api_key.name) COLLATE "C" < lower(:prefix) || :beyond
-  AND (lower(api_key.name) COLLATE "C", api_key.id) > (lower(:after_name), :after_id)
-ORDER BY lower(api_key.name) COLLATE "C", api_key.id LIMIT :limit;
+SELECT * FROM key_shown
+WHERE key_shown.organization_id = :organization_id
+  AND lower(key_shown.name) COLLATE "C" < lower(:prefix) || :beyond
+  AND (lower(key_shown.name) COLLATE "C", key_shown.id) > (lower(:after_name), :after_id)
+ORDER BY lower(key_shown.name) COLLATE "C", key_shown.id LIMIT :limit;
 
 -- name: named_of_person
-SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
-       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at, api_key.scopes, api_key.person_id,
-       person.login AS person, api_key.made_by, former.hint AS former_hint, former.expires_at AS former_until
-FROM api_key JOIN project ON project.id = api_key.project_id LEFT JOIN person ON person.id = api_key.person_id
-LEFT JOIN LATERAL (
-    SELECT hint, expires_at FROM former_secret
-    WHERE former_secret.key_id = api_key.id AND former_secret.expires_at > now() ORDER BY expires_at DESC LIMIT 1
-) AS former ON true
-WHERE api_key.organization_id = :organization_id AND api_key.person_id = :person_id
-  AND lower(api_key.name) COLLATE "C" < lower(:prefix) || :beyond
-  AND (lower(api_key.name) COLLATE "C", api_key.id) > (lower(:after_name), :after_id)
-ORDER BY lower(api_key.name) COLLATE "C", api_key.id LIMIT :limit;
+SELECT * FROM key_shown
+WHERE key_shown.organization_id = :organization_id AND key_shown.person_id = :person_id
+  AND lower(key_shown.name) COLLATE "C" < lower(:prefix) || :beyond
+  AND (lower(key_shown.name) COLLATE "C", key_shown.id) > (lower(:after_name), :after_id)
+ORDER BY lower(key_shown.name) COLLATE "C", key_shown.id LIMIT :limit;
 
 -- name: hinted
 -- By the last signs of their secrets, but for those that `named` has.
-SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
-       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at, api_key.scopes, api_key.person_id,
-       person.login AS person, api_key.made_by, former.hint AS former_hint, former.expires_at AS former_until
-FROM api_key JOIN project ON project.id = api_key.project_id LEFT JOIN person ON person.id = api_key.person_id
-LEFT JOIN LATERAL (
-    SELECT hint, expires_at FROM former_secret
-    WHERE former_secret.key_id = api_key.id AND former_secret.expires_at > now() ORDER BY expires_at DESC LIMIT 1
-) AS former ON true
-WHERE api_key.organization_id = :organization_id
-  AND (:person_id::text IS NULL OR api_key.person_id = :person_id::text)
-  AND NOT starts_with(lower(api_key.name), lower(:prefix))
-  AND api_key.hint COLLATE "C" < :prefix || :beyond
-  AND (api_key.hint COLLATE "C", api_key.id) > (:after_hint, :after_id)
-ORDER BY api_key.hint COLLATE "C", api_key.id LIMIT :limit;
+SELECT * FROM key_shown
+WHERE key_shown.organization_id = :organization_id
+  AND (:person_id::text IS NULL OR key_shown.person_id = :person_id::text)
+  AND NOT starts_with(lower(key_shown.name), lower(:prefix))
+  AND key_shown.hint COLLATE "C" < :prefix || :beyond
+  AND (key_shown.hint COLLATE "C", key_shown.id) > (:after_hint, :after_id)
+ORDER BY key_shown.hint COLLATE "C", key_shown.id LIMIT :limit;
 
 -- name: uses
 -- Of some keys: when each was last used, and what it has spent since the month began, with what was added to it since.

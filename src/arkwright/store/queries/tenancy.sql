@@ -75,15 +75,8 @@ UPDATE member SET role = :role WHERE organization_id = :organization_id AND pers
 DELETE FROM member WHERE organization_id = :organization_id AND person_id = :person_id;
 
 -- name: key_by_id^
-SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
-       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at, api_key.scopes, api_key.person_id,
-       person.login AS person, api_key.made_by, former.hint AS former_hint, former.expires_at AS former_until
-FROM api_key JOIN project ON project.id = api_key.project_id LEFT JOIN person ON person.id = api_key.person_id
-LEFT JOIN LATERAL (
-    SELECT hint, expires_at FROM former_secret
-    WHERE former_secret.key_id = api_key.id AND former_secret.expires_at > now() ORDER BY expires_at DESC LIMIT 1
-) AS former ON true
-WHERE api_key.organization_id = :organization_id AND api_key.id = :id;
+SELECT * FROM key_shown
+WHERE key_shown.organization_id = :organization_id AND key_shown.id = :id;
 
 -- name: key_lock$
 -- Until the end of the transaction nobody else changes it. Read it after this, not with it: whoever waited here sees
@@ -91,63 +84,28 @@ WHERE api_key.organization_id = :organization_id AND api_key.id = :id;
 SELECT id FROM api_key WHERE organization_id = :organization_id AND id = :id FOR UPDATE;
 
 -- name: key_by_secret^
-SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
-       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at, api_key.scopes, api_key.person_id,
-       person.login AS person, api_key.made_by, former.hint AS former_hint, former.expires_at AS former_until
-FROM api_key JOIN project ON project.id = api_key.project_id LEFT JOIN person ON person.id = api_key.person_id
-LEFT JOIN LATERAL (
-    SELECT hint, expires_at FROM former_secret
-    WHERE former_secret.key_id = api_key.id AND former_secret.expires_at > now() ORDER BY expires_at DESC LIMIT 1
-) AS former ON true
-WHERE api_key.secret_sha256 = :secret_sha256;
+SELECT * FROM key_shown
+WHERE key_shown.id = (SELECT id FROM api_key WHERE secret_sha256 = :secret_sha256);
 
 -- name: key_anywhere^
 -- For the platform's operators, who may see every organization.
-SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
-       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at, api_key.scopes, api_key.person_id,
-       person.login AS person, api_key.made_by, former.hint AS former_hint, former.expires_at AS former_until
-FROM api_key JOIN project ON project.id = api_key.project_id LEFT JOIN person ON person.id = api_key.person_id
-LEFT JOIN LATERAL (
-    SELECT hint, expires_at FROM former_secret
-    WHERE former_secret.key_id = api_key.id AND former_secret.expires_at > now() ORDER BY expires_at DESC LIMIT 1
-) AS former ON true
-WHERE api_key.id = :id;
+SELECT * FROM key_shown
+WHERE key_shown.id = :id;
 
 -- name: keys_by_name
-SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
-       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at, api_key.scopes, api_key.person_id,
-       person.login AS person, api_key.made_by, former.hint AS former_hint, former.expires_at AS former_until
-FROM api_key JOIN project ON project.id = api_key.project_id LEFT JOIN person ON person.id = api_key.person_id
-LEFT JOIN LATERAL (
-    SELECT hint, expires_at FROM former_secret
-    WHERE former_secret.key_id = api_key.id AND former_secret.expires_at > now() ORDER BY expires_at DESC LIMIT 1
-) AS former ON true
-WHERE api_key.organization_id = :organization_id AND api_key.name = :name
-ORDER BY api_key.id LIMIT 2;
+SELECT * FROM key_shown
+WHERE key_shown.organization_id = :organization_id AND key_shown.name = :name
+ORDER BY key_shown.id LIMIT 2;
 
 -- name: key_by_name^
 -- Names are for people and may repeat; the oldest key of that name is the one a file means.
-SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
-       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at, api_key.scopes, api_key.person_id,
-       person.login AS person, api_key.made_by, former.hint AS former_hint, former.expires_at AS former_until
-FROM api_key JOIN project ON project.id = api_key.project_id LEFT JOIN person ON person.id = api_key.person_id
-LEFT JOIN LATERAL (
-    SELECT hint, expires_at FROM former_secret
-    WHERE former_secret.key_id = api_key.id AND former_secret.expires_at > now() ORDER BY expires_at DESC LIMIT 1
-) AS former ON true
-WHERE api_key.organization_id = :organization_id AND api_key.project_id = :project_id AND api_key.name = :name
-ORDER BY api_key.id LIMIT 1;
+SELECT * FROM key_shown
+WHERE key_shown.organization_id = :organization_id AND key_shown.project_id = :project_id AND key_shown.name = :name
+ORDER BY key_shown.id LIMIT 1;
 
 -- name: key_page
-SELECT api_key.id, api_key.organization_id, api_key.project_id, project.name AS project, api_key.name, api_key.hint,
-       api_key.models, api_key.expires_at, api_key.disabled, api_key.created_at, api_key.scopes, api_key.person_id,
-       person.login AS person, api_key.made_by, former.hint AS former_hint, former.expires_at AS former_until
-FROM api_key JOIN project ON project.id = api_key.project_id LEFT JOIN person ON person.id = api_key.person_id
-LEFT JOIN LATERAL (
-    SELECT hint, expires_at FROM former_secret
-    WHERE former_secret.key_id = api_key.id AND former_secret.expires_at > now() ORDER BY expires_at DESC LIMIT 1
-) AS former ON true
-WHERE api_key.organization_id = :organization_id AND api_key.id > :after ORDER BY api_key.id LIMIT :limit;
+SELECT * FROM key_shown
+WHERE key_shown.organization_id = :organization_id AND key_shown.id > :after ORDER BY key_shown.id LIMIT :limit;
 
 -- name: key_insert!
 INSERT INTO api_key (
