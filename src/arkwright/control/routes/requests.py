@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from litestar import get
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from arkwright.control import requests
@@ -14,9 +15,7 @@ Endpoint = Annotated[str, QueryParameter(description="`chat.completions` and the
 Longer = Annotated[int, QueryParameter(description="Only those that took at least so long.", ge=0)]
 
 
-@get("/requests")
-async def list_requests(
-    call: Call,
+async def asked(
     organization: FromQuery[str] = "",
     project: FromQuery[str] = "",
     key: FromQuery[str] = "",
@@ -29,38 +28,27 @@ async def list_requests(
     longer_than_ms: Longer = 0,
     since: FromQuery[datetime | None] = None,
     until: FromQuery[datetime | None] = None,
-    after: After = "",
-    limit: Limit = LIMIT,
-) -> RequestPage:
-    """Newest first. `key` and `project`: their ids."""
-    filters = Filters(
+) -> Filters:
+    """`key` and `project`: their ids."""
+    return Filters(
         organization=organization, project=project, key=key, model=model, endpoint=endpoint, target=target,
         status=status, finish=finish, streamed=streamed, longer_than_ms=longer_than_ms, since=since, until=until,
     )  # fmt: skip
+
+
+Wanted = NamedDependency[Filters]
+_ASKED = {"filters": Provide(asked)}
+
+
+@get("/requests", dependencies=_ASKED)
+async def list_requests(call: Call, filters: Wanted, after: After = "", limit: Limit = LIMIT) -> RequestPage:
+    """Newest first."""
     return await requests.listing(call.platform, filters, after=after, limit=limit)
 
 
-@get("/requests/histogram")
-async def get_request_histogram(
-    call: Call,
-    organization: FromQuery[str] = "",
-    project: FromQuery[str] = "",
-    key: FromQuery[str] = "",
-    model: FromQuery[str] = "",
-    endpoint: Endpoint = "",
-    target: FromQuery[str] = "",
-    status: FromQuery[Status] = "",
-    finish: FromQuery[str] = "",
-    streamed: FromQuery[bool | None] = None,
-    longer_than_ms: Longer = 0,
-    since: FromQuery[datetime | None] = None,
-    until: FromQuery[datetime | None] = None,
-) -> Histogram:
+@get("/requests/histogram", dependencies=_ASKED)
+async def get_request_histogram(call: Call, filters: Wanted) -> Histogram:
     """How many there were, and how many failed, over the period (by default a day)."""
-    filters = Filters(
-        organization=organization, project=project, key=key, model=model, endpoint=endpoint, target=target,
-        status=status, finish=finish, streamed=streamed, longer_than_ms=longer_than_ms, since=since, until=until,
-    )  # fmt: skip
     return await requests.histogram(call.platform, filters)
 
 

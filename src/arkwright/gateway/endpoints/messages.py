@@ -52,10 +52,11 @@ class Messages:
 
 
 def create(worker: Worker, exchange: Exchange) -> None:
-    authenticate(worker.state, exchange)  # Who has no key has no body read either.
+    state = worker.state
+    principal = authenticate(state, exchange)  # Who has no key has no body read either.
     exchange.body = anthropic_request.to_chat(exchange.body)
     exchange.voice = Messages(exchange.request_id)
-    chat.create(worker, exchange)
+    worker.forward(chat.ask(state, exchange, principal))
 
 
 def count(worker: Worker, exchange: Exchange) -> None:
