@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 from litestar import Response, get
@@ -51,7 +52,7 @@ TITLES = {
     "vendor": _("Vendor"),
 }
 
-_Key = tuple[str, ...]
+_Key = tuple[str, bytes]
 
 
 class Kept:
@@ -62,7 +63,7 @@ class Kept:
 
     async def answer(self, platform: Platform, name: str, asked: Asked) -> Answer:
         """Raises what `control.reports.answer` does."""
-        key = (str(id(platform)), name, *asked.by, str(msgspec.json.encode(asked)))
+        key = (name, msgspec.json.encode(asked))
         found = self._answers.get(key)
         if found is None or time.monotonic() - found[0] > KEPT_S or found[1].cancelled():
             found = time.monotonic(), asyncio.create_task(reports.answer(platform, name, asked))
@@ -71,12 +72,12 @@ class Kept:
                 self._answers.popitem(last=False)
         try:
             return await asyncio.shield(found[1])
-        except Exception:
+        except Exception:  # Raised again: whatever it was, it is not kept.
             self._answers.pop(key, None)  # What was wrong may be mended by the next look.
             raise
 
 
-_kept = Kept()
+_kept: WeakKeyDictionary[Platform, Kept] = WeakKeyDictionary()
 
 
 @get("/reports")
@@ -96,7 +97,7 @@ async def page(look: Look, template: str, name: str, **values: Any) -> Response[
     """A report as a page, or as the file that `?as=` names."""
     report = registry.named(name)
     by = [part for part in look.query.get("by", "").split(",") if part] or list(report.by)
-    answer = await _kept.answer(look.platform, name, _asked(look, report, by))
+    answer = await _kept.setdefault(look.platform, Kept()).answer(look.platform, name, _asked(look, report, by))
     form = look.query.get("as", "")
     if form in _FORMS:
         return _file(look, answer, form)
